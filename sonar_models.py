@@ -158,9 +158,7 @@ def serial_in_settings(head: bytes) -> int | None:
 def fitting_settings(serial: int | None, settings: Mapping[str, int | None]) -> list[str]:
     """The settings XMLs of an instrument: none, one or several.
 
-    Args:
-        serial: serial number in the data, None if unknown.
-        settings: name -> serial number of each settings XML.
+    `serial` is the number in the data, None if unknown; `settings` has those of the XMLs by name.
     """
     return [name for name, number in settings.items() if serial is not None and number == serial]
 

@@ -1,35 +1,29 @@
-"""Measures memory and seconds of `echodrop backfill` with a generated listing, and kills it.
+"""Measures memory and seconds of `echodrop backfill` with a generated listing.
 
-    python -m benchmarks.backfill [--keys 100000] [--kills 3] [--seed 1]
+    python -m benchmarks.backfill [--keys 100000]
 
 Every message goes directly to the trigger's own code, which decides on each upload,
 reads its first bytes and requests its run; fakes in the same process answer. The rate
 limit is stubbed (no pause), so the seconds are those of the backfill and the trigger.
 Each call runs in its own process. The baseline for memory is a listing of a hundredth
-of the size. Then the same listing is sent by calls that are killed (SIGKILL) at random
-moments, and every requested run is counted: none may be missing, and a repeated run
-must have the identity of the first.
+of the size.
 """
 
 from __future__ import annotations
 
-import json
-import random
-import subprocess
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import typer
 
-from benchmarks.measuring.fake_inbox import RULES
-from benchmarks.measuring.measured import ROOT, Measured, called, command_of
-from benchmarks.measuring.planted_uploads import etag
+from benchmarks.measuring.fake_inbox import RULES, WHEN, etag
+from benchmarks.measuring.measured import Measured, called
 from events.file_heads import file_head
 from lambda_trigger.clients.aws_answers import ObjectHead
 from lambda_trigger.clients.clock import Deadline
@@ -70,14 +64,18 @@ class FakeArchive:
     @staticmethod
     def _item(number: int) -> dict[str, Any]:
         key = f"cruise/d{number:08}.raw"
-        return {"Key": key, "Size": 7_000_000, "ETag": f'"{etag(number)}"'}
+        return {
+            "Key": key,
+            "Size": 7_000_000,
+            "ETag": f'"{etag(number)}"',
+            "LastModified": WHEN,
+        }
 
 
 @dataclass
 class TriggerBehindQueue:
-    """The trigger's queue, read immediately by the trigger's code; records each requested run."""
+    """The trigger's queue, read immediately by the trigger's code; counts the requested runs."""
 
-    notes: IO[str]
     requests: Counter[str]
     head: bytes
     rules: Any
@@ -102,7 +100,6 @@ class TriggerBehindQueue:
             if not isinstance(notice, Upload):
                 raise TypeError(f"not a notification of an upload: {notice}")
             list(submission.settle(notice, None))
-        self.notes.flush()
 
     def read_head(self, bucket: str, key: str, **_: object) -> Any:  # noqa: ANN401 - a fake
         """Answer like S3, with an EK60 file's first bytes."""
@@ -111,8 +108,7 @@ class TriggerBehindQueue:
 
     def create_run(self, wanted: Any, _deadline: object) -> Any:  # noqa: ANN401 - a fake
         """Answer like Prefect."""
-        number = number_of(wanted.parameters["raw_file"])
-        self.notes.write(f"{number} {wanted.idempotency_key}\n")
+        self.requests["create_flow_run"] += 1
         return FlowRun("", wanted.name, "Scheduled", created=True)
 
 
@@ -121,91 +117,40 @@ def number_of(key: str) -> int:
     return int(key[-12:-4])
 
 
-def send(keys: int, name: str) -> dict[str, Any]:
-    """Send the rest of a listing of this size, in this process."""
-    rules, folder = parse_rules(RULES), Path(name)
+def send(keys: int, folder: str) -> dict[str, Any]:
+    """Send a listing of this size, in this process."""
+    rules = parse_rules(RULES)
     s3: Any = FakeArchive(keys)
-    noted = checkpoint_of("s3://archive/", "queue", folder / "checkpoint.json")
+    noted = checkpoint_of("s3://inbox/", "queue", Path(folder, "checkpoint.json"))
+    trigger: Any = TriggerBehindQueue(s3.requests, file_head("EK60"), rules)
+    pressure = BackPressure(trigger, "queue", trigger, BACKFILL)
     started = time.perf_counter()
-    with (folder / "runs").open("a") as notes:
-        trigger: Any = TriggerBehindQueue(notes, s3.requests, file_head("EK60"), rules)
-        pressure = BackPressure(trigger, "queue", trigger, BACKFILL)
-        for _ in Backfill(rules, Listing(s3, "archive"), noted, trigger, pressure).run():
-            pass
-    return {
-        "seconds": time.perf_counter() - started,
-        "requests": dict(s3.requests),
-        "sent": noted.sent,
-    }
+    for _ in Backfill(rules, Listing(s3, "inbox"), noted, trigger, pressure).run():
+        pass
+    return {"seconds": time.perf_counter() - started, "requests": dict(s3.requests)}
 
 
 def measured(keys: int) -> tuple[float, Measured]:
-    """Send a whole listing in a process of its own: the seconds without imports, and the process."""
+    """Send a listing in a process of its own: the seconds without imports, and the process.
+
+    Raises:
+        SystemExit: not every key has its run.
+    """
     with tempfile.TemporaryDirectory() as folder:
         result, process = called(send, keys, folder)
-        check(Path(folder) / "runs", keys, kills=0)
     print(f"{keys:>9,} keys: {result['seconds']:.1f} s, peak {process.megabytes:.0f} MB")
     print(f"          requests {result['requests']}")
+    if result["requests"]["create_flow_run"] != keys:
+        raise SystemExit("not every key has its run")
     return result["seconds"], process
 
 
-def killed(keys: int, kills: int, seed: int, seconds: float) -> None:
-    """Send a listing with calls that are killed on the way, and count the requested runs."""
-    chance = random.Random(seed)
-    with tempfile.TemporaryDirectory() as name:
-        folder, at = Path(name), []
-        runs = folder / "runs"
-        runs.touch()
-        for _ in range(kills):
-            size = runs.stat().st_size
-            process = subprocess.Popen(command_of(send, keys, name), cwd=ROOT)
-            # Python's start-up is not measured.
-            while runs.stat().st_size == size and process.poll() is None:
-                time.sleep(0.01)
-            time.sleep(chance.uniform(0, 0.8 * seconds / (kills + 1)))
-            process.kill()
-            process.wait()
-            checkpoint = folder / "checkpoint.json"
-            at.append(json.loads(checkpoint.read_text())["sent"] if checkpoint.exists() else 0)
-        result, _ = called(send, keys, name)
-        again = check(runs, keys, kills)
-        print(
-            f"killed {kills} times (seed {seed}), at {at}; the last call ended at {result['sent']:,}"
-        )
-        print(f"every key is sent; {again} runs were requested again, each with its first identity")
-
-
-def check(runs: Path, keys: int, kills: int) -> int:
-    """Check the requested runs; return how many were requested again.
-
-    Raises:
-        SystemExit: a run is missing or has two identities, or more than one message per
-            kill is repeated.
-    """
-    identities: dict[int, set[str]] = defaultdict(set)
-    asked = 0
-    for line in runs.read_text().splitlines():
-        # A kill may cut a line; its message is repeated.
-        number, _, identity = line.partition(" ")
-        if len(identity) == 64:
-            identities[int(number)].add(identity)
-            asked += 1
-    if missing := set(range(keys)) - identities.keys():
-        raise SystemExit(f"{len(missing)} keys were not sent, such as {min(missing)}")
-    if any(len(found) > 1 for found in identities.values()):
-        raise SystemExit("one upload has two identities")
-    if (again := asked - keys) > 20 * kills:
-        raise SystemExit(f"{again} runs were requested again")
-    return again
-
-
-def main(keys: int = 100_000, kills: int = 3, seed: int = 1) -> None:
-    """Measure both sizes, then kill."""
+def main(keys: int = 100_000) -> None:
+    """Measure both sizes."""
     (before, small), (seconds, large) = measured(keys // 100), measured(keys)
     memory = large.megabytes / small.megabytes
     print(f"memory, 100 times the keys: x{memory:.2f}, at most x{MEMORY_AT_MOST}")
     print(f"seconds, 100 times the keys: x{seconds / before:.0f}")
-    killed(keys, kills, seed, seconds)
     if memory > MEMORY_AT_MOST:
         raise SystemExit("memory grows with the keys")
 

@@ -21,8 +21,7 @@ from typing import Any
 import typer
 
 from benchmarks.measuring.measured import called
-from operations.catalog.place import ByteRange, FileContent, FolderListing
-from operations.catalog.places import FolderPlace
+from operations.catalog.places import ByteRange, FileContent, FolderListing, FolderPlace
 from operations.catalog.reading import load_state, read_changes
 from operations.catalog.writing import gallery_bytes, update_catalog
 from operations.clients.parallel import in_parallel

@@ -104,7 +104,7 @@ def _requests(cloud: PrefectCloud, since: int) -> list[RecordedRequest]:
 def _worker(server: FlowRunServer, cloud: PrefectCloud, minutes: float) -> None:
     """Run the stack's worker; keep only its requests from the first poll on."""
     stack = Stack.read(UNUSED_PARAMETERS | {"PrefectApiUrl": cloud.url, "PrefectAuth": "none"})
-    with temporary_settings({PREFECT_API_URL: server.api_url}):
+    with temporary_settings({PREFECT_API_URL: server.api.url}):
         outputs = stack.outputs()
         deployments.register(
             base_job_template(outputs),
@@ -174,7 +174,9 @@ def _conversion(server: FlowRunServer, cloud: PrefectCloud) -> None:
         with _counted(cloud) as asked:
             server.execute(run, home | cloud.environment)
         _row("one conversion", asked[1])
-        logs = server.ask("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
+        logs = server.api.request(
+            "POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}}
+        )
         print(f"| one conversion, lines of log (a limit of their own) | {len(logs)} | |")
 
 
@@ -187,7 +189,7 @@ def _commands(server: FlowRunServer, cloud: PrefectCloud, keys: list[str]) -> No
     chosen = {found[key].id for key in keys[:_REPLAYED]}
     for run in chosen:
         state = {"state": {"type": "FAILED", "name": "Failed"}, "force": True}
-        server.ask("POST", f"/flow_runs/{run}/set_state", state)
+        server.api.request("POST", f"/flow_runs/{run}/set_state", state)
     with _counted(cloud) as asked:
         failed = [each for each in runs.in_states(("FAILED", "CRASHED")) if each.id in chosen]
         again = _found(runs, keys[:_REPLAYED])

@@ -53,7 +53,6 @@ ROOMS = """
     echodrop
     image checks setup
     benchmarks.measuring
-    benchmarks.trigger
     benchmarks
 """
 MODULES_A_FOLDER = 16

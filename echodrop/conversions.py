@@ -62,9 +62,6 @@ class Ended:
 
     Attributes:
         outcome: `published`, `partial`, `skipped`, or the name of a failure.
-        message: the failure's sentence.
-        remedy: what to do about it.
-        code: exit code.
     """
 
     raw: str

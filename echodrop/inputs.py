@@ -47,14 +47,9 @@ def find_inputs(
 ) -> FoundInputs:
     """The raw files that the arguments mean; a file that is named twice comes once.
 
-    A folder, or an `s3://` prefix that ends in `/`, stands for the raw files below it, by
-    their extensions (`sonar_models`); their subfolders are kept below `out`.
-
-    Args:
-        raws: paths, URLs, folders and prefixes.
-        out: a folder, or for a single file the output itself.
-        output_type: type of the outputs.
-        options: storage options of S3 inputs.
+    A folder, or an `s3://` prefix that ends in `/`, stands for the raw files below it, by their
+    extensions (`sonar_models`); their subfolders are kept below `out`. `out` is a folder, or for
+    a single file the output itself.
 
     Raises:
         InvalidParameters: a folder holds no raw file, nothing but sidecars is given, two files

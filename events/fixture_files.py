@@ -76,9 +76,7 @@ class Fixture:
 def load_fixture(path: Path, inbox_bucket: str = INBOX) -> Fixture:
     """Read a fixture, or a file that contains only a notification.
 
-    Args:
-        path: the file.
-        inbox_bucket: the bucket that replaces echodrop-inbox.
+    `inbox_bucket` replaces echodrop-inbox.
 
     Raises:
         OSError: the file can't be read.

@@ -173,18 +173,6 @@ ENVELOPES: Mapping[str, Callable[[NotifiedObject], str]] = {
 }
 
 
-def notification_bodies(
-    items: Iterable[NotifiedObject], envelope: str = "eventbridge"
-) -> Iterable[str]:
-    """Yield a message body for each object.
-
-    Raises:
-        KeyError: no such envelope.
-    """
-    write = ENVELOPES[envelope]
-    return (write(item) for item in items)
-
-
 def _known_fields(**facts: str | int | None) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact is not None}
 

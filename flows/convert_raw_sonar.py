@@ -22,7 +22,7 @@ from flows.core.transient_faults import retry_step
 from flows.publishing.publication import Published, Skipped
 from flows.runs.failed_runs import failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
-from flows.runs.products.run_products import make_products_of
+from flows.runs.run_products import make_products_of
 from flows.runs.run_progress import ProgressArtifact, show_manifest
 from flows.runs.run_states import RETRYING, completed_state, this_run
 from flows.runs.time_limit import source_bytes, time_limit, time_limited

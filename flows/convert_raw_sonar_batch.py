@@ -32,7 +32,7 @@ from flows.runs.batch.batch_entries import (
 from flows.runs.batch.isolated_tasks import RunnerName, dask_scheduler, run_isolated
 from flows.runs.failed_runs import failed_file, failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
-from flows.runs.products.run_products import make_products_of
+from flows.runs.run_products import make_products_of
 from flows.runs.run_progress import ProgressArtifact, show_manifest
 from flows.runs.run_states import RETRYING, completed_state, this_run
 from flows.runs.task_resources import task_resources, worker_count

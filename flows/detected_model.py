@@ -19,11 +19,7 @@ def is_sidecar(name: str) -> bool:
 
 
 def detected_model(raw_file: str, options: dict[str, Any]) -> str:
-    """Detect the sonar model from the first bytes of a file, as the trigger does.
-
-    Args:
-        raw_file: a path, `s3://bucket/key` or http(s) URL.
-        options: its storage options.
+    """Detect the sonar model from the first bytes of a path, `s3://bucket/key` or http(s) URL, as the trigger does.
 
     Raises:
         BadFile: the file does not exist, or no known sonar wrote it.

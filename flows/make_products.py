@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.states import Completed
 
 from flows.products.jobs.product_jobs import ProductJob
-from flows.runs.products.run_products import make_and_show
+from flows.runs.run_products import make_and_show
 
 
 @flow(name="make-products", persist_result=False)

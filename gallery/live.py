@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from operations.catalog.place import Place
+from operations.catalog.places import Place
 from operations.catalog.reading import CatalogState, load_state, read_changes
 from operations.catalog.writing import gallery_bytes, with_time
 
@@ -38,9 +38,7 @@ class GalleryUnreadableError(Exception):
 class LiveGallery:
     """Reads the outputs in a thread of its own, and only after a request for the list.
 
-    Args:
-        place: the outputs.
-        every: seconds from one reading to the next, at least.
+    Readings begin at least `every` seconds apart.
     """
 
     def __init__(self, place: Place, every: float = EVERY) -> None:

@@ -23,8 +23,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gallery.live import EVERY, GalleryUnreadableError, LiveGallery
-from operations.catalog.place import ByteRange, FileContent, Place, RangeInvalidError
-from operations.catalog.places import FolderPlace
+from operations.catalog.places import ByteRange, FileContent, FolderPlace, Place, RangeInvalidError
 from operations.catalog.writing import GALLERY
 
 HOST = "127.0.0.1"
@@ -45,10 +44,7 @@ class GalleryServer(ThreadingHTTPServer):
     """Serves one output bucket or folder until it is shut down.
 
     Args:
-        place: the outputs.
         port: 0 for a free one.
-        page: folder of the static page.
-        every: see `LiveGallery`.
         token: what a request must have; a random one by default, none if it is empty.
 
     Raises:

@@ -13,7 +13,6 @@ from lambda_trigger.clients.clock import RESERVE, Deadline
 from lambda_trigger.clients.flow_runs import PrefectApi
 from lambda_trigger.clients.http_client import HttpClient
 from lambda_trigger.clients.prefect_connection import PrefectConnection
-from lambda_trigger.clients.services import Prefect, Storage
 from lambda_trigger.decisions.batches import Batchable, batches, run_of
 from lambda_trigger.decisions.notifications import Judged, Notice, TaskStopped, read_body
 from lambda_trigger.decisions.outcomes import Outcome, Upload
@@ -47,8 +46,8 @@ class Dependencies:
 
     stack: str
     rules: RulesSource
-    storage: Storage
-    prefect: Prefect
+    storage: AwsApi
+    prefect: PrefectApi
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.flow_runs import RunState
-from lambda_trigger.clients.services import RunUpdates
+from lambda_trigger.clients.flow_runs import PrefectApi, RunState
 from lambda_trigger.clients.transport_errors import UnavailableError
 from lambda_trigger.decisions.outcomes import Ignored, Outcome, Reason, Rejected, Submitted
 from lambda_trigger.decisions.run_identity import tag_of
@@ -115,7 +114,7 @@ def judge(killed: KilledTask, run: RunState) -> Outcome:
 class LargerTask:
     """Settles a killed task."""
 
-    runs: RunUpdates
+    runs: PrefectApi
     deadline: Deadline
     attempts: int = OBSERVER_WAIT
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lambda_trigger.clients.aws_answers import ObjectHead, Unreadable
+from lambda_trigger.clients.aws_api import AwsApi
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.flow_runs import FlowRun
-from lambda_trigger.clients.services import RunCreation, Storage
+from lambda_trigger.clients.flow_runs import FlowRun, PrefectApi
 from lambda_trigger.decisions.batches import Batchable, is_small
 from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
 from lambda_trigger.decisions.outcomes import (
@@ -39,8 +39,7 @@ from lambda_trigger.decisions.sonar_model import (
     decide_model,
     declared_model,
 )
-from lambda_trigger.settings_arrival import ArrivedSettings
-from lambda_trigger.settings_serials import SettingsSerials
+from lambda_trigger.settings_arrival import ArrivedSettings, SettingsSerials
 from sonar_models import HEAD_BYTES, SONAR_MODELS
 from task_sizes import size_for
 
@@ -68,8 +67,8 @@ class Submission:
     """
 
     rules: Rules
-    storage: Storage
-    flow_runs: RunCreation
+    storage: AwsApi
+    flow_runs: PrefectApi
     deadline: Deadline
     batch: BatchRule | None = None
     xmls: dict[tuple[str, str], list[ListedObject]] = field(default_factory=dict)

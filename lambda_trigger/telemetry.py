@@ -144,12 +144,7 @@ class Telemetry:
     ) -> None:
         """Write a line.
 
-        Args:
-            level: logging's.
-            message: the text of the line.
-            facts: fields of the line.
-            metrics: name to number and unit.
-            dimensions: sets of fields; each metric is counted by each set.
+        `metrics` are number and unit by name; each is counted by each set of `dimensions`.
 
         Raises:
             SchemaValidationError, MetricUnitError, MetricValueError: CloudWatch

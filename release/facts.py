@@ -40,7 +40,6 @@ class StackFacts:
     """What AWS knows about a stack; the defaults describe an empty account.
 
     Attributes:
-        place: account and region.
         parameters: parameters of the stack, empty if there is no stack.
         status: status of the stack, empty if there is no stack.
         repository_is_made: whether a release made the image repository.

@@ -28,11 +28,7 @@ class ImageWork:
     """What is known before the images are built.
 
     Attributes:
-        stack: the stack that the images are for.
-        registry: host name of the registry.
-        repository: name of the repository in the registry.
         ours: whether the release makes and updates the repository.
-        code: the version of the code.
         architecture: architecture of the tasks, `ARM64` or `X86_64`.
         pushed: digests of images that are already in the repository, by target.
     """

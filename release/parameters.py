@@ -52,9 +52,7 @@ def kept_parameters(path: Path = ROOT / "samconfig.toml") -> dict[str, str]:
 def problems_of(values: Mapping[str, str], stack: str) -> list[str]:
     """List the violations of the template's rules by these parameters, before anything is built.
 
-    Args:
-        values: the parameters without the digests.
-        stack: the stack's name, which is part of its buckets' names.
+    `values` are without the digests; the stack's name is part of its buckets' names.
     """
     source = read_template()
     digests = dict.fromkeys(DIGESTS, _SOME_DIGEST)

@@ -23,11 +23,8 @@ def deploy_plan(
 ) -> list[Step]:
     """Return the steps of a release.
 
-    Args:
-        work: what is known about the images.
-        parameters: parameters for CloudFormation; the others keep the stack's values.
-        ask: whether sam shows the changes and asks for confirmation.
-        check: whether to run the project's checks first.
+    Parameters that are not given keep the stack's values. If `ask`, sam shows the changes and
+    asks for confirmation.
     """
     stack = work.stack
     overrides = {

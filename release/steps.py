@@ -42,8 +42,6 @@ class StepContext:
 
     Attributes:
         client: returns the boto3 client of a service.
-        say: prints a line.
-        environment: environment of the programs.
         results: results of earlier steps for later ones, by name.
         folder: the folder in which programs run and files are written.
     """

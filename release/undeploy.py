@@ -41,8 +41,6 @@ class Deployed:
     The first step stores it in a file, because it can't be found out after the stack is gone.
 
     Attributes:
-        stack: name of the stack.
-        outputs: outputs of the stack by name.
         retained: physical ids of resources that the stack retains, by CloudFormation type.
         repository_is_made: whether a release made the image repository.
         sam_bucket: bucket in which sam stores templates and code; empty if there is none.
@@ -79,11 +77,7 @@ def undeploy_plan(
 ) -> list[Step]:
     """Return the steps that remove a stack; each can be repeated.
 
-    Args:
-        deployed: what exists of the stack.
-        delete_data: names of buckets of the stack to delete with their content.
-        wait_minutes: minutes to wait for running conversions.
-        prefect: whether to delete the objects in Prefect, too.
+    `delete_data` names buckets of the stack to delete with their content.
 
     Raises:
         BucketNotOursError: a bucket was not made by the stack.

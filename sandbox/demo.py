@@ -43,15 +43,9 @@ def run_demo(
 ) -> int:
     """Convert one file through the whole system on this machine and report the result.
 
-    The store, its manifest and its picture remain in `folder`/output. All
-    processes are stopped.
-
-    Args:
-        folder: folder for the system's state and the results.
-        raw: a path, `s3://bucket/key` of a public object (read without
-            credentials), or None for a sample file.
-        sonar_model: the object's `sonar-model` metadata, or None.
-        console: where to print.
+    The store, its manifest and its picture remain in `folder`/output. All processes are stopped.
+    `raw` is a path, `s3://bucket/key` of a public object (read without credentials), or None for
+    a sample file.
 
     Returns:
         The exit code: 0 only if the output was verified.
@@ -86,7 +80,7 @@ def _run(folder: Path, raw: str | None, sonar_model: str | None, console: Consol
                 return False
             seconds = time.monotonic() - started
             result = _download_result(sandbox, run, folder / "output")
-        console.print(report_of(result, source.stat().st_size, seconds))
+        console.print(report_of(result, seconds))
         for text in (result.how_to_open(), result.how_to_look()):
             console.print(text, markup=False, highlight=False, soft_wrap=True)
         return result.verified

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from flows.core.locations import PICTURE_SUFFIX
+from flows.publishing.manifest import manifest_rows
 
 
 @dataclass(frozen=True)
@@ -45,48 +47,14 @@ class DemoResult:
         )
 
 
-def report_of(result: DemoResult, raw_bytes: int, seconds: float) -> Table:
-    """Return the result as a table.
-
-    Args:
-        result: the downloaded output.
-        raw_bytes: the raw file's size in bytes.
-        seconds: from the upload's start to the run's end.
-    """
-    manifest = result.manifest
-    output, contents = manifest["output"], manifest["contents"]
-    times = contents["time_range"] or {"first": "-", "last": "-"}
-    table = Table(show_header=False, title=manifest["source"]["uri"].rpartition("/")[2])
+def report_of(result: DemoResult, seconds: float) -> Table:
+    """Return the result as a table; `seconds` are from the upload's start to the run's end."""
+    table = Table(show_header=False, title=result.path.name)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    stages = ", ".join(f"{stage} {spent:.2f}" for stage, spent in manifest["timings"].items())
-    verification = manifest["verification"]
-    for label, value in (
-        ("file", f"{manifest['source']['uri']} ({raw_bytes:,} bytes)"),
-        ("model", f"{manifest['sonar']['model']} (found by {manifest['sonar']['found_by']})"),
-        ("pings", _counts(contents["pings"])),
-        ("channels", "\n".join(contents["channels"]) or "-"),
-        ("time range", f"{times['first']} to {times['last']}"),
-        ("output", output["uri"]),
-        ("size", (f"{output['bytes']:,} bytes in {output['objects']} objects, "
-                 f"{output['bytes'] / raw_bytes:.2f} of the raw file")),
-        ("seconds", f"{seconds:.1f} from upload to completion; in the task: {stages}"),
-        ("saved at", str(result.path)),
-        (
-            "verified",
-            f"[green]yes[/green]: {verification['objects_listed']} objects listed with their "
-            f"checksums, {verification['objects_read']} read back and compared"
-            if result.verified
-            else "[red]no[/red]",
-        ),
-    ):  # fmt: skip
-        table.add_row(label, value)
+    for row in manifest_rows(result.manifest):
+        table.add_row(row["fact"], escape(row["value"]))
+    table.add_row("upload to completion", f"{seconds:.1f} s")
+    table.add_row("saved at", escape(str(result.path)))
+    table.add_row("result", "[green]verified[/green]" if result.verified else "[red]not verified")
     return table
-
-
-def _counts(pings: Mapping[str, int]) -> str:
-    """Format the pings of each channel, or one number if all channels have the same."""
-    counts = set(pings.values())
-    if len(counts) == 1:
-        return f"{counts.pop():,}"
-    return "\n".join(f"{channel}: {count:,}" for channel, count in pings.items()) or "-"

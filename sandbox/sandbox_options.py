@@ -1,7 +1,6 @@
 """Options of a sandbox."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sandbox.aws.aws_resources import VISIBILITY_TIMEOUT
@@ -16,8 +15,6 @@ class SandboxOptions:
             empty database. A used database has runs of deleted objects, and Prefect
             would not convert the same files again.
         triggers: how many Lambda environments poll the queue. SQLite supports only one.
-        parallel_tasks: how many tasks run at once.
-        parameters: parameters of template.yaml by name.
         products: whether conversions make pictures, as in a stack by default.
         visibility_timeout: seconds until SQS delivers a failed notification again. This value
             times MaxReceiveCount is how long an outage of Prefect may last.
@@ -26,7 +23,6 @@ class SandboxOptions:
             neither the ECS worker nor the task executor is started.
         credential: the `user:password` that the Prefect server requires, stored in the
             stack's secret; None for a server without authentication.
-        gallery: whether the gallery of the outputs is served.
         keeps_state: whether objects and runs of an earlier sandbox on the folder are still there. With
             PostgreSQL the objects are, but not the runs.
     """
@@ -34,7 +30,6 @@ class SandboxOptions:
     database: str = "sqlite"
     triggers: int | None = None
     parallel_tasks: int = field(default_factory=lambda: os.cpu_count() or 1)
-    parameters: Mapping[str, str] = field(default_factory=dict)
     products: bool = True
     visibility_timeout: int = VISIBILITY_TIMEOUT
     function_timeout: float = 20.0

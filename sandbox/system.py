@@ -44,11 +44,8 @@ class Sandbox:
     ) -> None:
         """Create a sandbox; `start` or `with` starts it.
 
-        Args:
-            folder: folder for its state, logs and database.
-            options: its options.
-            on_progress: called with a part's name and its new state
-                (`starting`, `ready`, `stopping`, `stopped`).
+        `on_progress` is called with a part's name and its new state (`starting`, `ready`,
+        `stopping`, `stopped`).
         """
         self.options = options or SandboxOptions()
         self.state = StateFolder(folder)
@@ -74,7 +71,6 @@ class Sandbox:
                 "Products": "on" if self.options.products else "off",
                 "PrefectApiUrl": self.prefect_api_url,
                 "PrefectAuth": "auth_string" if self.options.credential else "none",
-                **self.options.parameters,
             },
             AwsAccount(sqs=self.aws_endpoint_url),
         )

@@ -10,13 +10,8 @@ from pathlib import Path
 class TriggerOutcome:
     """One outcome of the trigger: Submitted, Waiting, Ignored or Rejected.
 
-    Attributes:
-        key: the object's key; empty if the notification has none.
-        outcome: the outcome.
-        reason: its reason, one of a fixed set.
-        detail: the details of this object.
-        message: the id of the queue message; empty without a queue.
-        run: the id of the flow run; empty if there is none.
+    `key`, `message` (the id of the queue message) and `run` (the id of the flow run) are empty if
+    there is none.
     """
 
     key: str

@@ -38,11 +38,6 @@ def run_up(folder: Path, options: SandboxOptions, console: Console) -> int:
     Objects and runs of the last start on the folder are there again. A part that exits is
     started again.
 
-    Args:
-        folder: folder for its state, logs and database.
-        options: its options.
-        console: where to print.
-
     Returns:
         The exit code: 0 if a signal stopped it; 1 if it could not start, a part
         exited again and again, or another sandbox is running on the folder.

@@ -28,12 +28,7 @@ class Spend:
 
 @dataclass(frozen=True)
 class BrakeLimits:
-    """The limits above which the brake pauses the pool; None disables a limit.
-
-    Attributes:
-        runs_an_hour: maximum runs that start within an hour.
-        budget_percent: maximum percentage of the month's budget.
-    """
+    """Above them the brake pauses the pool: runs that start within an hour, and percent of the month's budget; None disables one."""
 
     runs_an_hour: float | None
     budget_percent: float | None
@@ -66,10 +61,7 @@ class Pull:
 class BrakeNote:
     """The state of the brake, stored between checks.
 
-    Attributes:
-        state: state of the latest pull; None if there was none.
-        latest: the latest pull.
-        pulled_at: time of the latest pull for each cause.
+    `pulled_at` is the time of the latest pull for each cause.
     """
 
     state: State | None = None

@@ -29,11 +29,7 @@ def emf_line(
 ) -> str:
     """Return one line of JSON with metrics, and with facts that explain them in the log.
 
-    Args:
-        stack: the stack that the metrics belong to; all stacks of an account share the namespace.
-        metrics: values by name, as in `UNITS`.
-        facts: other fields of the line.
-        now_ms: milliseconds since the epoch.
+    All stacks of an account share the namespace. `now_ms` is milliseconds since the epoch.
 
     Raises:
         KeyError: a metric is not in `UNITS`.

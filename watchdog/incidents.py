@@ -67,9 +67,7 @@ class Incident:
     def state(self, now: datetime, reported_count: int) -> State | None:
         """The state to report; None if there is nothing new.
 
-        Args:
-            now: the time of the look.
-            reported_count: how many files were already reported.
+        `reported_count` files were already reported.
         """
         if self.is_over(now):
             return (

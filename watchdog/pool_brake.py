@@ -142,15 +142,9 @@ def brake(
 ) -> bool:
     """Pause the pool if that is due, and report it; return whether the brake has paused it.
 
-    The note is written before the pause, and again after the message is sent. If a check
-    stops in between, the next one completes the pull.
-
-    Args:
-        pool: the pool to pause.
-        notes: stores the brake's note.
-        limits: the configured limits.
-        seen: the facts of this check.
-        publish: sends a message, given its subject and text.
+    The note is written before the pause, and again after the message is sent. If a check stops in
+    between, the next one completes the pull. `publish` sends a message, given its subject and
+    text.
 
     Raises:
         PrefectUnreachableError: Prefect does not pause the pool.

@@ -41,11 +41,8 @@ class PrefectHttp:
     Args:
         url: ends in `/api`, or names a workspace of Prefect Cloud.
         authorization: the Authorization header; None sends none.
-        timeout: seconds to wait for an answer.
         attempts: maximum attempts of a request that fails, not counting 429.
         per_minute: maximum requests a minute; None for no limit.
-        sleep: waits for a number of seconds.
-        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -77,11 +74,7 @@ class PrefectHttp:
     def ask(self, method: str, path: str, body: object, *, patience: float = PATIENCE) -> Any:  # noqa: ANN401 - any JSON
         """Send a request that is safe to repeat; return the JSON of the answer, None if it is empty.
 
-        Args:
-            method: HTTP method, such as POST.
-            path: path below the API's URL, starting with a slash.
-            body: what to send as JSON; None sends no body.
-            patience: seconds after which no further attempt begins.
+        No further attempt begins after `patience` seconds.
 
         Raises:
             PrefectUnreachableError: the request was refused, or did not succeed in time.

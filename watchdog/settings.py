@@ -19,19 +19,13 @@ class WatchdogSettings:
     Attributes:
         prefect_api_url: ends in `/api`, or names a workspace of Prefect Cloud.
         prefect_secret_arn: ARN of the secret with the credential; None for no credential.
-        stack: the stack that the metrics belong to.
-        work_pool: work pool of the conversions.
-        dead_letter_urls: URLs of all dead-letter queues.
-        incidents_bucket: bucket in which tasks record incidents.
         incidents_prefix: prefix of the incidents, ending in a slash.
         alert_topic: ARN of the topic for faults of the system.
         notice_topic: ARN of the topic for faulty files.
-        inbox_bucket: bucket of the uploads.
         quiet_hours: for each prefix of the inbox, the maximum hours without an upload.
         look_back_seconds: runs that ended within this time count as just ended. It is several
             times the interval of the checks, so that a failed check hides no run.
         brake: limits above which the work pool is paused.
-        brake_bucket: bucket of the brake's note.
         brake_prefix: prefix of the brake's note, ending in a slash.
         budget_arn: ARN of the month's budget; None if there is none.
     """

@@ -35,9 +35,7 @@ class LatencyProxy:
 def latency_proxy(upstream: int, round_trip: float) -> Iterator[LatencyProxy]:
     """A proxy in a separate process, so that it does not share the GIL with its clients.
 
-    Args:
-        upstream: port of the server on this machine.
-        round_trip: seconds that are added to each request.
+    It is in front of the port `upstream`, and adds `round_trip` seconds to each request.
     """
     spawn = multiprocessing.get_context("spawn")
     count, port = spawn.Value("q", 0), spawn.SimpleQueue()

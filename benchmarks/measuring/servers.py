@@ -5,23 +5,22 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import urllib3
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from benchmarks.measuring.measured import ROOT, Measured, run
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import conversions
 from flows.stores.s3_client import s3_client
-from sandbox.parts.environments import aws_environment, prefect_environment, system_environment
+from sandbox.parts.environments import aws_environment, system_environment
 from sandbox.parts.ports import HOST, free_port
 from sandbox.parts.processes import Part
 from sandbox.parts.waiting import wait_until
+from sandbox.prefect.prefect_api import SandboxPrefectApi
 from sandbox.prefect.prefect_server import answers, prefect_server, sqlite_url
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
@@ -29,11 +28,6 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
 
 INBOX, OUTPUT = "inbox", "output"
 _NAME = "benchmark"
-# The command of a task, and Prefect's own command.
-OURS = (sys.executable, "-m", "flows.runs.execute_run")
-PREFECTS = (sys.executable, "-m", "prefect", "flow-run", "execute")
-# With SQLite the server answers 503 if two requests write at the same time.
-PATIENT = urllib3.Retry(8, status_forcelist=[503], allowed_methods=None)
 
 
 @contextlib.contextmanager
@@ -94,15 +88,6 @@ def port_of(server: Part) -> int:
 
 
 @dataclass(frozen=True)
-class MeasuredRun:
-    """A completed run as in Prefect's API, and the start of its command (Unix time)."""
-
-    run: dict[str, Any]
-    begun: float
-    spent: Measured
-
-
-@dataclass(frozen=True)
 class FlowRunServer:
     """A running server with the deployment of the conversion."""
 
@@ -111,48 +96,21 @@ class FlowRunServer:
     home: Path
 
     @property
-    def api_url(self) -> str:
-        """The address of its API."""
-        return f"http://{HOST}:{self.port}/api"
+    def api(self) -> SandboxPrefectApi:
+        """A client of its API."""
+        return SandboxPrefectApi(f"http://{HOST}:{self.port}/api")
 
     def create(self, parameters: dict[str, Any]) -> str:
         """Create a run of the conversion; its id."""
         path = f"/deployments/{self.deployment}/create_flow_run"
-        return str(self.ask("POST", path, {"parameters": parameters})["id"])
+        return str(self.api.request("POST", path, {"parameters": parameters})["id"])
 
-    def measure(self, parameters: dict[str, Any], command: Sequence[str] = OURS) -> MeasuredRun:
-        """Execute one run with a command that reads it from the environment.
-
-        Raises:
-            RuntimeError: it did not complete.
-        """
-        run_id = self.create(parameters)
-        begun = time.time()
-        environment = prefect_environment(self.home, self.api_url)
-        spent = self.execute(run_id, environment, command)
-        found = self.ask("GET", f"/flow_runs/{run_id}")
-        if found["state"]["name"] != "Completed":
-            raise RuntimeError(f"{found['state']['name']}: {found['state']['message']}")
-        return MeasuredRun(found, begun, spent)
-
-    def execute(
-        self, run_id: str, environment: dict[str, str], command: Sequence[str] = OURS
-    ) -> Measured:
+    def execute(self, run_id: str, environment: dict[str, str]) -> Measured:
         """Execute a run as a task does, with these settings of Prefect's client."""
+        command = (sys.executable, "-m", "flows.runs.execute_run")
         more = {"PYTHONPATH": str(ROOT), "PREFECT__FLOW_RUN_ID": run_id}
         # Prefect copies the working directory for the run.
         return run(command, {**system_environment(), **environment, **more}, self.home / "work")
-
-    def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        """Send a request.
-
-        Raises:
-            RuntimeError: Prefect refused it.
-        """
-        answer = urllib3.request(method, self.api_url + path, json=body, retries=PATIENT)
-        if answer.status >= 300:
-            raise RuntimeError(f"{method} {path}: {answer.status} {answer.data!r}")
-        return answer.json() if answer.data else None
 
 
 @contextlib.contextmanager

@@ -28,7 +28,6 @@ class RunEnd:
     """What follows from the name of a run's end.
 
     Attributes:
-        outcome: the name, which is the class's own.
         of_the_file: the file or its uploader is at fault; the file goes into quarantine.
         is_retryable: the same bytes and settings may succeed later: it is retried.
         converts_partly: the intact part can be converted with `allow_partial`.

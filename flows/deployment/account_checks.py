@@ -54,9 +54,7 @@ class LaneLimits:
 
     Attributes:
         live: runs of the live lane, with the reconciliations.
-        backfill: runs of the backfill lane.
         deployment_limit: runs of each deployment; 0 for no limit.
-        workers: the desired count of the worker's service.
     """
 
     live: int
@@ -119,12 +117,7 @@ def quota_finding(quota: float, lanes: LaneLimits) -> Finding:
 
 
 def check_quota(client: Callable[[str], Any], outputs: Mapping[str, str]) -> Finding:
-    """Read the quota and check whether the stack's lanes fit.
-
-    Args:
-        client: returns a boto3 client of the service named.
-        outputs: outputs of the stack.
-    """
+    """Read the quota and check whether the stack's lanes fit."""
     try:
         services = worker_services(client("ecs"), outputs)
     except ClientError:
@@ -180,10 +173,6 @@ def check_brake(outputs: Mapping[str, str]) -> Finding:
 
 def check_cost_tag(client: Callable[[str], Any], budget: str) -> Finding:
     """Look the tag up.
-
-    Args:
-        client: returns a boto3 client of the service named.
-        budget: name of the stack's budget.
 
     Returns:
         A problem if the tag exists and is not active; a note if Cost Explorer does not

@@ -40,7 +40,6 @@ class DeploymentSpec:
     Attributes:
         entrypoint: the flow as `package.module.function`; it must be importable where
             it is registered and where it runs.
-        name: name of the deployment.
         work_queue: the default queue of its runs.
         tags: tags of the deployment and of each run.
         cron: its schedule in UTC; None for no schedule.

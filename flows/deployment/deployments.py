@@ -64,16 +64,10 @@ def register(
 ) -> Registration:
     """Bring the configured Prefect server to the wanted state.
 
-    Args:
-        base_job_template: template of the work pool; None keeps the pool's template, and
-            gives a new pool the worker's default.
-        work_pool: name of the pool.
-        work_pool_type: `ecs`; `process` runs flows without AWS.
-        queues: queues of the pool; by default the two lanes without a limit.
-        deployments: by default those of conversions and products.
-        notify_block: `type/name` of the block that Prefect's automations notify; empty
-            for none, and None leaves the automations unchanged.
-        dry_run: list the changes and write nothing.
+    A `base_job_template` of None keeps the pool's, and gives a new pool the worker's default. By
+    default the queues are the two lanes without a limit, and the deployments those of conversions
+    and products. `notify_block` is `type/name` of the block that Prefect's automations notify;
+    empty for none, and None leaves the automations unchanged.
 
     Raises:
         ValueError: the pool exists with another type.

@@ -36,12 +36,6 @@ def connect_inbox(
     S3 has no conditional form of this request, so a change that another person makes
     between the read and the write is lost.
 
-    Args:
-        s3: boto3's client.
-        bucket: bucket of the inbox.
-        say: prints a line for people.
-        dry_run: print the change, and write nothing.
-
     Raises:
         ClientError: S3 refuses to read or write the configuration.
     """

@@ -156,14 +156,7 @@ def check_aws(
     stack: str,
     deployments: Sequence[DeploymentSpec],
 ) -> Iterator[Finding]:
-    """Check the observer's queue, task definitions, worker service, inbox, quota and budget.
-
-    Args:
-        client: returns a boto3 client of the service named.
-        outputs: outputs of the stack.
-        stack: name of the stack.
-        deployments: the deployments, which use the pool's task definition or their own.
-    """
+    """Check the observer's queue, task definitions, worker service, inbox, quota and budget."""
     deploy = f"sam build && sam deploy --stack-name {stack}"
     queue = outputs["ObserverQueue"]
     yield _check_exists(

@@ -55,16 +55,9 @@ def deploy(
 ) -> bool:
     """Register pool, queues and deployments of a stack, then check; return whether all is well.
 
-    Args:
-        client: returns a boto3 client of the service named.
-        stack: name of the stack.
-        say: prints a line for people.
-        more: deployments in addition to those of conversions and products.
-        dry_run: print the changes, and write nothing.
-        only_check: only check, without registration.
-        connect: add EventBridge to the notifications of the inbox.
-        patience: seconds for a worker to find a new pool.
-        version: version of this code, which the images must have; None skips this check.
+    `more` are deployments in addition to those of conversions and products. A worker has
+    `patience` seconds to find a new pool. The images must have this `version`; None skips this
+    check.
 
     Raises:
         ClientError: the stack cannot be read, or the inbox cannot be connected.

@@ -11,9 +11,7 @@ class Finding:
     """The result of one check.
 
     Attributes:
-        subject: the checked thing.
         problem: what is wrong with it; None if nothing is.
-        fix: the command that fixes it.
         note: information for people without a problem, or why it could not be checked.
     """
 

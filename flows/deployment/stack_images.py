@@ -32,11 +32,8 @@ def check_images(
 ) -> Iterator[Finding]:
     """Check the image of each task definition, and their repositories.
 
-    Args:
-        ecr: boto3's client.
-        definitions: ECS's descriptions, by a name for people.
-        version: version of this code.
-        release: the command that updates the stack to it.
+    `definitions` are ECS's descriptions by a name for people, `release` is the command that
+    updates the stack to this version.
     """
     repositories: set[str] = set()
     for subject, definition in definitions.items():

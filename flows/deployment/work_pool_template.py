@@ -48,9 +48,6 @@ def check_outputs(outputs: Mapping[str, str]) -> None:
 def base_job_template(outputs: Mapping[str, str]) -> dict[str, Any]:
     """Fill the template with a stack's outputs.
 
-    Args:
-        outputs: outputs of the stack by name.
-
     Raises:
         StackOutputsError: outputs are missing, as in a stack with an older version.
     """

@@ -32,12 +32,7 @@ _TEXT_LENGTH = 2000
 
 
 def replay_command(source: object, *, partly: bool = False) -> str | None:
-    """The command that sends a raw file to the trigger again; None if it is not in S3.
-
-    Args:
-        source: its URI.
-        partly: whether only the intact part is converted.
-    """
+    """The command that sends a raw file, or `partly` its intact part, to the trigger again; None if it is not in S3."""
     uri = str(source)
     if not uri.startswith("s3://"):
         return None
@@ -65,19 +60,13 @@ class FailureReport:
     """One file's failure.
 
     Attributes:
-        source: the raw file's URI.
         etag: entity tag of the version to convert, without quotes.
-        version_id: its version id.
-        sonar_model: the declared sonar model.
         cruise: the folder that groups files of one survey.
         output: URI of the output; None if it cannot be determined.
         outcome: the name of one of `FAILURES`.
         message: one sentence with the file and the cause.
         kind: the cause without the parts that differ from file to file.
-        facts: the outcome's attributes as JSON values.
         preflight: the result of the walk over the datagrams, as in a manifest.
-        run: the flow run.
-        failed_at: when the run ended.
         files: number of files that failed; above 1 if a whole batch crashed.
     """
 

@@ -36,10 +36,7 @@ def incident_id(report: FailureReport) -> str:
 def opens_incident(store: ObjectStore, root: str, report: FailureReport) -> str | None:
     """Record a failure in its incident.
 
-    Args:
-        store: bucket of the incidents.
-        root: prefix of their keys: empty, or folders that each end in a slash.
-        report: the failure.
+    The keys begin with `root`: empty, or folders that each end in a slash.
 
     Returns:
         The key for `mark_reported` if this failure is the first and must be reported;

@@ -58,7 +58,7 @@ class FolderOutput:
     location: LocalLocation
 
     def published(self) -> PublishedManifest | None:
-        """See `flows.publishing.outputs.Output`."""
+        """See `flows.publishing.s3_publishing.S3Output`."""
         place = self.location.sibling(self.location.name + MANIFEST_SUFFIX)
         try:
             body = place.path.read_bytes()
@@ -70,7 +70,7 @@ class FolderOutput:
         return published if root.is_file() else None
 
     def publish(self, order: PublishOrder) -> Published | Skipped:
-        """See `flows.publishing.outputs.Output`.
+        """See `flows.publishing.s3_publishing.S3Output`.
 
         Raises:
             OutputConflict: also if the output was not written by echodrop.

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from flows.core.locations import OutputLocation, S3Location
 from flows.publishing.local_publishing import FolderOutput
-from flows.publishing.publication import Published, PublishOrder, Skipped
-from flows.publishing.publish_decision import PublishedManifest
 from flows.publishing.s3_publishing import S3Output
 from flows.stores.s3_client import store_of
 
-
-class Output(Protocol):
-    """An output in one place."""
-
-    def published(self) -> PublishedManifest | None:
-        """Its manifest; None if it is not valid or the output does not exist."""
-        ...
-
-    def publish(self, order: PublishOrder) -> Published | Skipped:
-        """Publish it, or skip it if it is already published.
-
-        Raises:
-            OutputClaimed: another live run is publishing it; a later retry may succeed.
-            OutputConflict: it was published from another source and `overwrite` is off.
-            OutputMismatch: the data read back differs from the data encoded.
-            Superseded: the source was replaced in the meantime.
-        """
-        ...
+Output = S3Output | FolderOutput
 
 
 def output_at(location: OutputLocation, options: dict[str, Any]) -> Output:

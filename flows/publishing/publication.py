@@ -28,9 +28,7 @@ class PublishOrder:
     """One output to publish.
 
     Attributes:
-        content: the sources of the output.
         owner: the flow run; only it may take over its own claim immediately.
-        overwrite: whether a published output may be replaced.
         manifest_at_start: entity tag of the manifest at the start of the run.
         echodata: the encoded data, to compare with the data read back.
         encode_zarr: set for Zarr, else None; `write_netcdf` is set for netCDF.
@@ -39,8 +37,6 @@ class PublishOrder:
         check_current: raises Superseded if the source was replaced in the meantime.
         release: takes the source out of quarantine; called if there is a failure report
             at the output.
-        scratch: a folder for temporary files.
-        watch: seconds by stage, for the manifest.
     """
 
     content: Content

@@ -80,13 +80,8 @@ def decide(
 ) -> Decision:
     """Decide whether to publish or to keep the published output.
 
-    Args:
-        output: for the message.
-        wanted: the content that this run converts.
-        overwrite: whether a published output may be replaced.
-        owner: this flow run.
-        at_start: entity tag of the manifest at the start of this run, None if there was none.
-        now: the published manifest, read while this run holds the claim.
+    `at_start` is the entity tag of the manifest at the start of this run, None if there was none;
+    `now` was read while this run holds the claim.
 
     Raises:
         OutputConflict: another content is published and overwrite is off, or an upload

@@ -36,7 +36,7 @@ class S3Output:
     lease_seconds: float = LEASE_SECONDS
 
     def published(self) -> PublishedManifest | None:
-        """See `flows.publishing.outputs.Output`."""
+        """Its manifest; None if it is not valid or the output does not exist."""
         place = self.location.sibling(self.location.name + MANIFEST_SUFFIX)
         found = self.store.get(place.key)
         if found is None:
@@ -54,9 +54,13 @@ class S3Output:
         return published
 
     def publish(self, order: PublishOrder) -> Published | Skipped:
-        """See `flows.publishing.outputs.Output`; a mismatch deletes the output.
+        """Publish it, or skip it if it is already published; a mismatch deletes the output.
 
         Raises:
+            OutputClaimed: another live run is publishing it; a later retry may succeed.
+            OutputConflict: it was published from another source and `overwrite` is off.
+            OutputMismatch: the data read back differs from the data encoded.
+            Superseded: the source was replaced in the meantime.
             ClaimLost: another run took over the claim in the meantime.
             ClientError: from the store; `flows.stores.errors` turns it into an outcome.
         """

@@ -45,11 +45,7 @@ def put_zarr(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Encode a store, put and verify it; return the manifest's entries `output` and `verification`.
 
-    Args:
-        attempt: the attempt, which holds the claim.
-        encode: the store's encoder.
-        listed: full keys of the old output, its manifest among them.
-        is_published: whether the old output has a valid manifest.
+    `listed` has the full keys of the old output, its manifest among them.
 
     Raises:
         ClaimLost: another run took over the output.

@@ -58,12 +58,6 @@ class ZarrVerification:
     Creating it compares everything except the values of large variables; that needs no
     request. `read_back` does the rest.
 
-    Args:
-        output: URI for messages.
-        written: the written objects, with the metadata.
-        echodata: the encoded EchoData.
-        mode: how much to read and decode.
-
     Raises:
         OutputMismatch: with the first differences.
     """
@@ -101,11 +95,8 @@ class ZarrVerification:
     ) -> dict[str, Any]:
         """Compare the store with the encoded data; return the manifest's `verification`.
 
-        Args:
-            store: the store, as readers access it.
-            etags: relative key -> entity tag in the response to the put; empty if the
-                store has none.
-            leftovers: keys of an older store that are not deleted yet.
+        `etags` are those in the responses to the puts, by relative key; empty if the store has
+        none. `leftovers` are keys of an older store that are not deleted yet.
 
         Raises:
             OutputMismatch: with the first differences.

@@ -24,11 +24,7 @@ _POLL = 0.05
 
 
 class EngineProcess:
-    """The parent's side, with the interface of an anyio process for Prefect.
-
-    Attributes:
-        pid: its process id, which is also the id of its process group and session.
-    """
+    """The parent's side, with the interface of an anyio process for Prefect."""
 
     def __init__(self, pid: int, environment_pipe: int) -> None:
         self.pid = pid

@@ -32,10 +32,8 @@ def show_failure(
 ) -> None:
     """Show the reports of a run's failed files in Prefect; an error is logged.
 
-    Args:
-        flow_run: the run.
-        reports: one for each failed file.
-        ended_by_itself: False if the run crashed or took too long: Prefect's own events report it.
+    `ended_by_itself` is False if the run crashed or took too long: Prefect's own events report
+    it.
     """
     # First, because people are called by it; the page is for reading.
     if ended_by_itself:

@@ -15,7 +15,7 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_run_logger
 
-from flows.publishing.recording.quality import alarms
+from flows.publishing.manifest import manifest_rows
 
 DONE = 100.0
 # Percentage at the end of each stage, measured on a 100 MB EK60 file.
@@ -41,12 +41,8 @@ def stopped_at(description: str, outcome: str) -> str:
 class ProgressArtifact:
     """Takes progress from any thread, and updates the server at most every two seconds.
 
-    It ends at 100 %, or its description says what stopped it.
-
-    Args:
-        description: what is converted.
-        first: the first stage of this part of the conversion.
-        last: its last stage.
+    It ends at 100 %, or its description says what stopped it. It covers the stages `first` to
+    `last`.
     """
 
     def __init__(self, description: str, first: str = "fetch", last: str = "manifest") -> None:
@@ -108,48 +104,6 @@ class ProgressArtifact:
         # BLE001: a failed update must not stop the conversion.
         except Exception as error:  # noqa: BLE001
             self._logger.debug("progress not updated: %s", error)
-
-
-def manifest_rows(manifest: dict[str, Any]) -> list[dict[str, str]]:
-    """The manifest as rows for people, in reading order."""
-    source, output, contents = manifest["source"], manifest["output"], manifest["contents"]
-    times, box = contents["time_range"], contents["position_box"]
-    quality = manifest.get("quality", [])
-    facts = {
-        "source": source["uri"],
-        "version": source["version_id"] or source["etag"],
-        "bytes": f"{source['bytes']:,}",
-        "sha256": source["sha256"],
-        "sidecars": ", ".join(sidecar["uri"] for sidecar in manifest["sidecars"]),
-        "sonar model": manifest["sonar"]["model"],
-        "model found by": manifest["sonar"]["found_by"],
-        "condition": manifest["preflight"]["condition"],
-        "missing": manifest["missing"],
-        "corrections": "; ".join(
-            f"{each['what']} ({each['count']:,} values)" for each in manifest["corrections"]
-        ),
-        "quality": "; ".join(alarms(quality)),
-        "quality, within limits": "; ".join(
-            str(fact["sentence"]) for fact in quality if not fact["alarm"]
-        ),
-        "read whole by echopype, because": manifest["engine"]["reason"],
-        "pings": ", ".join(f"{name}: {count:,}" for name, count in contents["pings"].items()),
-        "channels": ", ".join(contents["channels"]),
-        "time range": f"{times['first']} to {times['last']}" if times else None,
-        "positions": "{south:.4f} to {north:.4f} N, {west:.4f} to {east:.4f} E".format(**box)
-        if box
-        else None,
-        "output": output["uri"],
-        "output bytes": f"{output['bytes']:,} in {output['objects']:,} objects "
-        f"({output['bytes'] / max(1, source['bytes']):.2f} of the raw file)",
-        "verified": f"{manifest['verification']['objects_listed']:,} objects listed, "
-        f"{manifest['verification']['objects_read']:,} read back",
-        "parser warnings": "; ".join(manifest["parser_warnings"]),
-        "seconds": ", ".join(
-            f"{stage} {spent:.2f}" for stage, spent in manifest["timings"].items()
-        ),
-    }
-    return [{"fact": name, "value": str(value)} for name, value in facts.items() if value]
 
 
 def show_manifest(manifest: dict[str, Any]) -> None:

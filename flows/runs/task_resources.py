@@ -56,10 +56,8 @@ def worker_count(
 ) -> int:
     """The number of processes: one a processor, and no more than fit the memory together.
 
-    Args:
-        peaks: peak memory in bytes of each file's conversion, from `task_sizes.peak_bytes`.
-        resources: of the task.
-        max_workers: an upper limit; the result may be smaller.
+    `peaks` are the bytes of memory of each conversion (`task_sizes.peak_bytes`); `max_workers` is
+    an upper limit.
 
     Returns:
         At least 1: a file that should not fit is still tried, alone.

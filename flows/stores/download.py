@@ -63,13 +63,9 @@ def fetch(
 ) -> FetchedFile:
     """Download a file to `target`.
 
-    Args:
-        location: location of the file.
-        target: a path that does not exist yet, in an existing folder.
-        options: storage options of the source.
-        wanted: the notified version; None for the current one.
-        on_bytes: called with the bytes so far, and the total if known.
-        at_most: largest allowed size in bytes; None for any.
+    `target` does not exist yet, but its folder does. `wanted` is the notified version; None for
+    the current one. `on_bytes` is called with the bytes so far, and the total if known. `at_most`
+    is in bytes.
 
     Raises:
         TooLargeError: it is larger; raised before the bytes are on the disk.

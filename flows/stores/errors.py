@@ -34,12 +34,8 @@ _NO_CREDENTIALS = NoCredentialsError | PartialCredentialsError | SSOError
 def named_ends(what: str, *, writes: bool = False) -> Iterator[None]:
     """Turn exceptions of the block into outcomes that name `what` it read or wrote.
 
-    Outcomes, missing files (each caller has its own outcome for them) and unknown
-    exceptions pass unchanged.
-
-    Args:
-        what: URI of the file or output.
-        writes: the block writes an output, so a missing folder is a fault of the disk.
+    Outcomes, missing files (each caller has its own outcome for them) and unknown exceptions pass
+    unchanged. If the block `writes` an output, a missing folder is a fault of the disk.
 
     Raises:
         Archived: the object is in an archive tier (Glacier or Intelligent-Tiering).

@@ -71,7 +71,7 @@ class HttpSource:
         )
 
     def begin(self, length: int) -> Beginning:
-        """See `flows.stores.sources.SourceFile`."""
+        """See `flows.stores.sources.S3Source`."""
         answer = self._get({"Range": f"bytes=0-{length - 1}"})
         if answer.status == 416:
             return Beginning(0, SourceVersion(), None, iter(()))
@@ -90,7 +90,7 @@ class HttpSource:
         return Beginning(facts.size, facts.version, facts.last_modified, body)
 
     def current(self) -> SourceFacts | None:
-        """See `flows.stores.sources.SourceFile`.
+        """See `flows.stores.sources.S3Source`.
 
         If the server does not support HEAD, or the URL is signed only for GET, this
         requests the first byte.
@@ -99,7 +99,7 @@ class HttpSource:
         return None if answer is None else self._facts(answer)
 
     def beside(self, stem: str, endings: Sequence[str]) -> set[str]:
-        """See `flows.stores.sources.SourceFile`; some servers answer with a page for any path."""
+        """See `flows.stores.sources.S3Source`; some servers answer with a page for any path."""
 
         def is_there(ending: str) -> bool:
             other = HttpSource(self._location.sibling(stem + ending), self._given)
@@ -124,7 +124,7 @@ class HttpSource:
         return answer
 
     def read(self, start: int, length: int, version: SourceVersion) -> bytes:
-        """See `flows.stores.sources.SourceFile`."""
+        """See `flows.stores.sources.S3Source`."""
         answer = self._get({"Range": f"bytes={start}-{start + length - 1}"})
         if answer.status in {404, 416}:
             raise SourceChanged(self._uri, str(version), f"HTTP status {answer.status}")

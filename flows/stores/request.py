@@ -101,7 +101,6 @@ class ConversionRequest(Parameters):
         forced: of an entry in a batch: convert it even if this version is published.
         skip_published: convert nothing if this version of the source is published, even with
             `overwrite`.
-        owner: the owner of the claim: the flow run's id, or this process.
         run: the manifest's `run` entry without the owner.
     """
 

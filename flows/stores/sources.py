@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -26,42 +26,6 @@ from flows.stores.s3_client import check_options, s3_client
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
     from mypy_boto3_s3 import S3Client
-
-
-class SourceFile(Protocol):
-    """A file to read.
-
-    Attributes:
-        path: the file itself if it is on this machine, where it needs no copy.
-    """
-
-    path: Path | None
-
-    def begin(self, length: int) -> Beginning:
-        """The first `length` bytes of the current version.
-
-        Raises:
-            FileNotFoundError: the file does not exist.
-            ClientError, AccessDenied: access is denied; `flows.stores.errors` handles the
-                store's error.
-        """
-        ...
-
-    def read(self, start: int, length: int, version: SourceVersion) -> bytes:
-        """A range of exactly this version.
-
-        Raises:
-            SourceChanged: the file has another version now, or was removed.
-        """
-        ...
-
-    def current(self) -> SourceFacts | None:
-        """The current state of the file, None if it does not exist; errors as for `begin`."""
-        ...
-
-    def beside(self, stem: str, endings: Sequence[str]) -> set[str]:
-        """Which endings a file of this stem has in the file's folder."""
-        ...
 
 
 def source_of(location: Location, options: dict[str, Any]) -> SourceFile:
@@ -117,14 +81,17 @@ def current_source(location: Location, options: dict[str, Any]) -> SourceFacts |
 
 
 class LocalSource:
-    """A file on this machine; its version is its size and modification time."""
+    """A file on this machine; its version is its size and modification time.
+
+    `path` is the file itself, which needs no copy. Methods are those of `S3Source`.
+    """
 
     def __init__(self, location: LocalLocation) -> None:
         self.path: Path | None = location.path
         self._location = location
 
     def begin(self, length: int) -> Beginning:
-        """See `SourceFile`."""
+        """See `S3Source`."""
         facts = self.current()
         try:
             with self._location.path.open("rb", buffering=0) as raw:
@@ -139,7 +106,7 @@ class LocalSource:
         raise NotImplementedError
 
     def current(self) -> SourceFacts | None:
-        """See `SourceFile`."""
+        """See `S3Source`."""
         try:
             stat: os.stat_result = self._location.path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -148,7 +115,7 @@ class LocalSource:
         return SourceFacts(stat.st_size, version, datetime.fromtimestamp(stat.st_mtime, UTC))
 
     def beside(self, stem: str, endings: Sequence[str]) -> set[str]:
-        """See `SourceFile`."""
+        """See `S3Source`."""
         return {end for end in endings if self._location.sibling(stem + end).path.is_file()}
 
 
@@ -162,7 +129,13 @@ class S3Source:
         self._location = location
 
     def begin(self, length: int) -> Beginning:
-        """See `SourceFile`."""
+        """The first `length` bytes of the current version.
+
+        Raises:
+            FileNotFoundError: the file does not exist.
+            ClientError, AccessDenied: access is denied; `flows.stores.errors` handles the
+                store's error.
+        """
         where: dict[str, Any] = {"Bucket": self._location.bucket, "Key": self._location.key}
         try:
             answer = self._client.get_object(**where, Range=f"bytes=0-{length - 1}")
@@ -182,7 +155,11 @@ class S3Source:
         return Beginning(size, version, answer["LastModified"], body)
 
     def read(self, start: int, length: int, version: SourceVersion) -> bytes:
-        """See `SourceFile`."""
+        """A range of exactly this version.
+
+        Raises:
+            SourceChanged: the file has another version now, or was removed.
+        """
         pinned: dict[str, Any] = {"IfMatch": f'"{version.etag}"'}
         if version.version_id is not None:
             pinned["VersionId"] = version.version_id
@@ -201,15 +178,18 @@ class S3Source:
         return answer["Body"].read()
 
     def current(self) -> SourceFacts | None:
-        """See `SourceFile`."""
+        """The current state of the file, None if it does not exist; errors as for `begin`."""
         head = ObjectStore(self._client, self._location.bucket).head(self._location.key)
         if head is None:
             return None
         return SourceFacts(head.size, SourceVersion(head.etag, head.version_id), None)
 
     def beside(self, stem: str, endings: Sequence[str]) -> set[str]:
-        """See `SourceFile`."""
+        """Which endings a file of this stem has in the file's folder."""
         prefix = self._location.sibling(stem).key
         listing = self._client.list_objects_v2(Bucket=self._location.bucket, Prefix=f"{prefix}.")
         found = {entry["Key"].removeprefix(prefix) for entry in listing.get("Contents", [])}
         return found & set(endings)
+
+
+SourceFile = S3Source | HttpSource | LocalSource

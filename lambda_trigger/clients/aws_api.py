@@ -93,12 +93,8 @@ class AwsApi:
     ) -> Iterator[ListedObject]:
         """List the objects of a folder in the order of their keys, page by page.
 
-        Args:
-            bucket: the bucket.
-            prefix: the folder, ending in '/'; '' is the whole bucket.
-            deadline: no page is requested after it.
-            below: whether to include the folders below it.
-            after: list only keys after this one.
+        `prefix` is the folder, ending in '/'; '' is the whole bucket. No page is requested after
+        the deadline. `below` includes the folders below it; only keys after `after` are listed.
 
         Raises:
             TransportError: S3 did not answer.

@@ -55,7 +55,10 @@ def outcome_of(run: Mapping[str, Any]) -> str:
 
 
 class PrefectApi:
-    """A client for the few API calls that the trigger needs."""
+    """A client for the few API calls that the trigger needs.
+
+    Each raises TransportError if Prefect does not answer.
+    """
 
     def __init__(self, connection: PrefectConnection) -> None:
         self._connection = connection
@@ -79,11 +82,7 @@ class PrefectApi:
         return FlowRun(str(run["id"]), str(run["name"]), outcome_of(run), reply.status == 201)
 
     def existing(self, identities: Sequence[str], deadline: Deadline) -> set[str]:
-        """Find which of these identities have a run, or a place in a batch.
-
-        Raises:
-            TransportError: Prefect did not answer.
-        """
+        """Find which of these identities have a run, or a place in a batch."""
         wanted = {
             "operator": "or_",
             "idempotency_key": {"any_": list(identities)},
@@ -101,11 +100,7 @@ class PrefectApi:
         return {each for each in identities if not found.isdisjoint({each, batch_tag(each)})}
 
     def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
-        """Read a flow run; None if no run has this id.
-
-        Raises:
-            TransportError: Prefect did not answer.
-        """
+        """Read a flow run; None if no run has this id."""
         reply, request = self._connection.send(
             "flow run", "GET", f"/flow_runs/{quote(run_id)}", deadline
         )
@@ -129,11 +124,7 @@ class PrefectApi:
     def set_state(
         self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
     ) -> bool:
-        """Propose a state; return whether Prefect accepted it.
-
-        Raises:
-            TransportError: Prefect did not answer.
-        """
+        """Propose a state; return whether Prefect accepted it."""
         reply, request = self._connection.send(
             "set_state",
             "POST",
@@ -149,9 +140,6 @@ class PrefectApi:
         """Change tags and job variables; return False if the run is no longer scheduled.
 
         Prefect changes both or neither.
-
-        Raises:
-            TransportError: Prefect did not answer.
         """
         reply, request = self._connection.send(
             "change flow run", "PATCH", f"/flow_runs/{quote(run_id)}", deadline, changes

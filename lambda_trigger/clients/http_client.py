@@ -65,11 +65,8 @@ class HttpClient:
     ) -> Reply:
         """Send a request and return its response; 429 and 5xx raise.
 
-        Args:
-            request: the request; it must be safe to send twice.
-            deadline: no wait goes beyond it.
-            throttles: returns whether a response asks to slow down.
-            body_limit: the most bytes to read of a successful response's body.
+        It must be safe to send twice; no wait goes beyond the deadline. `throttles` returns
+        whether a response asks to slow down; `body_limit` is the most bytes of a body to read.
 
         Raises:
             UnavailableError: no response, or a 5xx, after all attempts.

@@ -50,17 +50,8 @@ def signed_headers(
 ) -> dict[str, str]:
     """Return a request's headers with its signature.
 
-    Args:
-        credentials: the caller's credentials.
-        region: such as eu-west-1.
-        service: such as s3.
-        method: GET or POST.
-        host: the host, with its port unless it is the scheme's default.
-        path: the quoted path, see quoted_path.
-        query: the quoted query, see quoted_query.
-        headers: more headers; all of them are signed.
-        body: the request's body.
-        now: the time of signing; by default the current time.
+    `host` has its port unless it is the scheme's default; `path` and `query` are quoted
+    (quoted_path, quoted_query); all `headers` are signed; `now` is by default the current time.
     """
     moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     payload = hashlib.sha256(body).hexdigest()

@@ -42,18 +42,11 @@ def idempotency_key(
 ) -> str:
     """Derive the identity of a run: 64 hex digits.
 
-    All notifications of one upload give the same identity, in any envelope. It
-    includes the deployment, because Prefect keeps the key unique per flow across
-    its deployments. It includes the sidecars, because corrected settings need a new
-    conversion.
-
-    Args:
-        deployment: full name, `flow/deployment`.
-        bucket: the inbox.
-        key: the object's key.
-        version: VersionId, or the ETag if the bucket is not versioned.
-        sidecar_etags: ETags by URI.
-        generation: 0, or higher for a forced replay.
+    All notifications of one upload give the same identity, in any envelope. It includes the
+    deployment, because Prefect keeps the key unique per flow across its deployments. It includes
+    the sidecars, because corrected settings need a new conversion. `version` is the VersionId, or
+    the ETag if the bucket is not versioned; `sidecar_etags` are by URI; `generation` is 0, or
+    higher for a forced replay.
     """
     parts = [deployment, bucket, key, version, sorted(sidecar_etags.items()), generation]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -68,13 +68,8 @@ def choose_sidecar(
 ) -> ListedObject | Waiting | Rejected:
     """Choose the settings XML of an AZFP data file.
 
-    Args:
-        bucket: the inbox.
-        key: the data's key.
-        rule: the data's rule.
-        xmls_in: returns the settings XMLs of a folder.
-        named: the XML that the data's metadata name, if any.
-        of_several: chooses one of a folder's XMLs, or None if it cannot decide.
+    `xmls_in` returns the settings XMLs of a folder; `named` is the XML that the data's metadata
+    name, if any; `of_several` chooses one of a folder's XMLs, or None if it cannot decide.
     """
     for folder in folders_upward(key, rule):
         found = xmls_in(folder)
@@ -110,11 +105,8 @@ def choose_by_instrument(
 ) -> ListedObject | None:
     """Choose one of several settings XMLs, None if that is ambiguous.
 
-    Args:
-        xmls: the XMLs.
-        serial: serial number in the data, None if unknown.
-        serials: key -> serial number of each XML.
-        data_since: when the data were stored.
+    `serial` is the serial number in the data, None if unknown; `serials` are those of the XMLs by
+    key; `data_since` is when the data were stored.
     """
     fitting = fitting_settings(serial, serials)
     candidates = [xml for xml in xmls if xml.key in fitting] or xmls

@@ -30,10 +30,8 @@ def declared_model(
 ) -> Declaration | Rejected | None:
     """Find the declared model: metadata come first, then tags, then the path.
 
-    Args:
-        key: the object's key; the folder nearest to the file wins.
-        metadata: the object's user metadata, names in lower case without `x-amz-meta-`.
-        tags: the object's tags.
+    The folder nearest to the file wins. Names of `metadata` are in lower case, without
+    `x-amz-meta-`.
     """
     for source, holder in (("metadata", metadata), ("tag", tags)):
         for name, value in holder.items():

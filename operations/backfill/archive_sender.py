@@ -49,10 +49,7 @@ PUBLISHED, RUNNING = "published at this version", "in progress"
 class WantedConversions:
     """Finds the generation to request for an object, or why it needs none.
 
-    Attributes:
-        services: S3, the trigger's decision, and the runs.
-        inspector: finds the runs of an upload.
-        force: convert published objects again, as a new generation.
+    With `force` published objects are converted again, as a new generation.
     """
 
     services: OperationsServices
@@ -100,16 +97,11 @@ class Backfill:
 
     Attributes:
         rules: rules of the inbox; uploads that they ignore or reject are counted, not sent.
-        archive: lists the objects.
-        checkpoint: where to resume, and what earlier calls sent.
-        sqs: client of the queue.
-        pressure: how many uploads may be in progress.
         pace: uploads a second.
         limit: most uploads that this call sends.
         together: most uploads in a message.
         wanted: the generation to request for an object, or why it needs no conversion;
             called in several threads.
-        on_wait: called with the reason for each wait.
     """
 
     rules: Rules

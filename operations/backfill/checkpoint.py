@@ -22,18 +22,12 @@ class Checkpoint:
     """What a backfill has sent, and the `place` to resume at.
 
     Attributes:
-        path: the file.
-        archive: the archive's name, as given.
-        queue_url: URL of the queue.
         content: the content that `place` refers to, see `archive_items`.
         place: where to resume, see `archive_items`; '' at the beginning.
-        sent: how many uploads were sent.
-        messages: how many messages they were sent in.
         bytes: total size of the uploads, as far as it is known.
         left_out: number of uploads that the rules ignore, by reason.
         refused: number of uploads that the rules reject, by reason.
         skipped: number of uploads that need no conversion, by reason.
-        ended: whether the archive's end was reached.
     """
 
     path: Path
@@ -74,11 +68,7 @@ def checkpoint_of(
 ) -> Checkpoint:
     """Read the checkpoint of a backfill, or make a new one if the file does not exist.
 
-    Args:
-        archive: the archive's name, as given.
-        queue_url: URL of the queue.
-        place: the file.
-        content: the archive's content now, see `archive_items`; None skips the comparison.
+    `content` is the archive's content now, see `archive_items`; None skips the comparison.
 
     Raises:
         CheckpointError: the file is not a checkpoint, belongs to another backfill, or the

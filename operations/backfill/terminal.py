@@ -21,9 +21,7 @@ from operations.clients.connections import OperationsServices, connect
 from operations.clients.stack_settings import QUEUE
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.options import Json, PrefectRate, Queue, Rules, Stack, complete_settings
-from operations.console.printing import write, write_name
-from operations.console.progress import progress_bar
-from operations.console.report import json_line
+from operations.console.printing import print_json, progress_bar, write, write_name
 from operations.findings.classification import ClassificationLimits
 from operations.inventory.archive_items import Listing, archive_at
 from operations.inventory.upload_inspection import UploadInspector
@@ -94,9 +92,9 @@ def backfill(
             ECHODROP_QUEUE_URL=queue,
         )
         queue_url = queue or os.environ[QUEUE]
-        connections = connect(rules)
-        active_rules = connections.services.rules
-        found = archive_at(archive, connections.services.s3, active_rules.inbox_bucket)
+        services = connect(rules)
+        active_rules = services.rules
+        found = archive_at(archive, services.s3, active_rules.inbox_bucket)
         if isinstance(found, Listing):
             _check_bucket(found.bucket, active_rules)
         content = found.content()
@@ -104,7 +102,7 @@ def backfill(
         noted = checkpoint_of(archive, queue_url, place, content=None if restart else content)
         if restart:
             noted = Checkpoint(place, archive, queue_url, content)
-        sqs, runs = connections.sqs, connections.services.runs
+        sqs, runs = services.sqs, services.runs
         pressure = BackPressure(
             *(sqs, queue_url, runs, BACKFILL), runs=outstanding, together=together
         )
@@ -112,7 +110,7 @@ def backfill(
             *(active_rules, found, noted, sqs, pressure, Pace(rate)),
             limit=limit,
             together=together,
-            wanted=_wanted(connections.services, force=force).generation_of,
+            wanted=_wanted(services, force=force).generation_of,
         )
         if dry_run:
             estimate = backfill.estimate()
@@ -175,7 +173,7 @@ def _summary(noted: Checkpoint, began: float, stopped: str, *, as_json: bool) ->
 
 def _print(values: dict[str, object], line: str, noted: Checkpoint, *, as_json: bool) -> None:
     if as_json:
-        print(json_line(values))  # noqa: T201 - the command's result
+        print_json(values)
         return
     console = Console()
     write(console, line)

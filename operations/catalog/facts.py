@@ -24,11 +24,7 @@ class FactsUnreadableError(ValueError):
 
 
 def output_facts(body: bytes, output: str) -> Facts:
-    """The facts of one output.
-
-    Args:
-        body: its manifest.
-        output: its path in the output bucket or folder.
+    """The facts of an output (its path in the bucket or folder), from the body of its manifest.
 
     Raises:
         FactsUnreadableError: it is not a manifest.

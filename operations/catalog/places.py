@@ -1,6 +1,7 @@
 """Output buckets and folders: listed a folder at a time, read by ranges, written on a condition.
 
-In a folder, an entity tag is made from a file's size and time.
+Paths are relative to the root and separated by '/'. An entity tag changes with the content; in a
+folder it is made from a file's size and time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -18,17 +20,47 @@ from flows.core.locations import HttpLocation, LocalLocation, parse_location
 from flows.stores.durable_files import partial
 from flows.stores.object_store import ObjectStore, error_code
 from flows.stores.s3_client import s3_client
-from operations.catalog.place import (
-    ByteRange,
-    ChangedMeanwhileError,
-    FileContent,
-    FolderListing,
-    Place,
-    RangeInvalidError,
-)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+class ChangedMeanwhileError(Exception):
+    """Another writer has replaced the file."""
+
+
+class RangeInvalidError(Exception):
+    """The range begins after the end of the file."""
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """A folder: files with their entity tags and times (seconds since 1970); folders end in '/'."""
+
+    files: dict[str, str]
+    folders: list[str]
+    times: dict[str, float]
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file, or a part of one.
+
+    Attributes:
+        body: the bytes from `start`; None if the caller has this version.
+        start: offset of the first byte.
+        length: number of bytes in `body`.
+    """
+
+    body: IO[bytes] | None
+    etag: str
+    start: int = 0
+    length: int = 0
+    size: int = 0
+
+
+# First and last byte; a negative first one counts from the end.
+ByteRange = tuple[int, int | None]
 
 
 def place_at(named: str, options: dict[str, Any] | None = None) -> Place:
@@ -56,7 +88,7 @@ class BucketPlace:
         self._store, self._prefix = ObjectStore(s3, bucket), prefix
 
     def list(self, folder: str) -> FolderListing:
-        """One request for a thousand names."""
+        """List a folder, `''` or ending in '/': one request for a thousand names."""
         found, cut = FolderListing({}, [], {}), len(self._prefix)
         pages = self._store.client.get_paginator("list_objects_v2").paginate(
             Bucket=self._store.bucket, Prefix=self._prefix + folder, Delimiter="/"
@@ -72,7 +104,13 @@ class BucketPlace:
     def open(
         self, path: str, part: ByteRange | None = None, known: str | None = None
     ) -> FileContent | None:
-        """One request."""
+        """Open a file, or a range of it, by one request; None if it does not exist.
+
+        `known` is a version that the caller has.
+
+        Raises:
+            RangeInvalidError: the range begins after the end.
+        """
         asked: dict[str, Any] = {"IfNoneMatch": known} if known else {}
         if part is not None:
             first, last = part
@@ -99,7 +137,13 @@ class BucketPlace:
         return FileContent(body, found["ETag"].strip('"'), start, found["ContentLength"], size)
 
     def write(self, path: str, body: bytes, kind: str, replaces: str | None = None) -> str:
-        """One conditional put."""
+        """Write a file of a media type by one conditional put; return its entity tag.
+
+        `replaces` is the version to replace, `''` for none; None replaces any.
+
+        Raises:
+            ChangedMeanwhileError: the file is not this version.
+        """
         asked = {"ContentType": kind}
         if replaces is not None:
             asked |= {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
@@ -112,7 +156,7 @@ class BucketPlace:
             raise
 
     def delete(self, paths: Iterable[str]) -> None:
-        """A thousand of them in one request."""
+        """Delete files, a thousand in one request; missing ones count as deleted."""
         self._store.delete(self._prefix + path for path in paths)
 
 
@@ -123,7 +167,7 @@ class FolderPlace:
         self.uri, self._root = f"{root}/", root.resolve()
 
     def list(self, folder: str) -> FolderListing:
-        """One reading of the folder."""
+        """As a bucket's, by one reading of the folder."""
         found = FolderListing({}, [], {})
         # A folder that is being replaced may be gone.
         with suppress(FileNotFoundError), os.scandir(self._root / folder) as entries:
@@ -142,7 +186,7 @@ class FolderPlace:
     def open(
         self, path: str, part: ByteRange | None = None, known: str | None = None
     ) -> FileContent | None:
-        """A file inside the folder; links that lead out of it do not exist."""
+        """As a bucket's; links that lead out of the folder do not exist."""
         try:
             real = (self._root / path).resolve()
             if not real.is_relative_to(self._root) or not real.is_file():
@@ -164,7 +208,7 @@ class FolderPlace:
         return FileContent(body, etag, start, length, size)
 
     def write(self, path: str, body: bytes, kind: str, replaces: str | None = None) -> str:
-        """Write it beside its place and rename it; a lock makes the condition hold."""
+        """As a bucket's: written beside its place and renamed; a lock makes the condition hold."""
         del kind
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -180,12 +224,15 @@ class FolderPlace:
         return etag
 
     def delete(self, paths: Iterable[str]) -> None:
-        """The files, and the folders that become empty."""
+        """Delete the files, and the folders that become empty."""
         for path in paths:
             target = self._root / path
             target.unlink(missing_ok=True)
             with suppress(OSError):
                 target.parent.rmdir()
+
+
+Place = BucketPlace | FolderPlace
 
 
 def _etag(facts: os.stat_result) -> str:

@@ -24,7 +24,7 @@ from flows.core.locations import (
     VIEWER_SUFFIX,
 )
 from operations.catalog.facts import Facts, FactsUnreadableError, failure_facts, output_facts
-from operations.catalog.place import FolderListing, Place
+from operations.catalog.places import FolderListing, Place
 from operations.clients.parallel import in_parallel
 
 FOLDER = "catalog/"
@@ -47,7 +47,6 @@ class CatalogState:
         failed: facts of each failed upload, by the path of its report; with `etag`.
         written: digest and entity tag of each file of the catalogue, by path.
         made_at: when its content changed last, RFC 3339.
-        software: the version of echodrop that wrote it.
         version: entity tag of the stored state, `''` without one.
     """
 
@@ -70,10 +69,8 @@ class Reading:
     """What a reading found.
 
     Attributes:
-        read: how many manifests and reports were read.
         removed: how many outputs and failures are gone.
         changed: whether anything differs from what the state had.
-        unreadable: manifests and reports that can't be read, each with the reason.
         listing: all files outside of Zarr stores, with their entity tags.
     """
 

@@ -39,9 +39,7 @@ def item_path(output: str) -> str:
 def documents(outputs: Iterable[Facts], uri: str) -> Iterator[Document]:
     """All items, then all collections, then the catalogue, so that no link is ahead of its target.
 
-    Args:
-        outputs: the facts of all outputs.
-        uri: of the output bucket or folder.
+    `uri` is that of the output bucket or folder.
     """
     cruises: dict[str, list[Facts]] = {}
     for facts in sorted(outputs, key=lambda each: str(each["output"])):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from operations.catalog.place import ChangedMeanwhileError
-from operations.catalog.places import place_at
+from operations.catalog.places import ChangedMeanwhileError, place_at
 from operations.catalog.reading import FOLDER
 from operations.catalog.writing import update_catalog
 from operations.console.command_errors import UNAVAILABLE, print_error
 from operations.console.options import DryRun, Json, Output, Stack, output_root
-from operations.console.progress import progress_bar
-from operations.console.report import json_line
+from operations.console.printing import print_json, progress_bar
 
 
 def catalog(
@@ -36,7 +32,7 @@ def catalog(
         return print_error(error)
     unreadable = update.reading.unreadable
     if as_json:
-        sys.stdout.write(json_line({"catalog": root.uri + FOLDER, **update.as_json()}) + "\n")
+        print_json({"catalog": root.uri + FOLDER, **update.as_json()})
         return 1 if unreadable else 0
     console = Console(soft_wrap=True, highlight=False, markup=False)
     would = "would be " if dry_run else ""

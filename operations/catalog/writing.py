@@ -17,7 +17,7 @@ from importlib import metadata
 from typing import Any
 
 from operations.catalog.facts import json_bytes
-from operations.catalog.place import ChangedMeanwhileError, Place
+from operations.catalog.places import ChangedMeanwhileError, Place
 from operations.catalog.reading import (
     FOLDER,
     STATE,
@@ -44,12 +44,8 @@ _NOT_FOR_THE_PAGE = {"etag", "channel_ids", "frequencies", "dimensions"}
 class CatalogUpdate:
     """What an update did, or would do.
 
-    Attributes:
-        outputs: outputs in the catalogue.
-        failed: failed uploads in it.
-        reading: what was read.
-        written: files of the catalogue that were written.
-        removed: files of the catalogue that were removed.
+    `outputs` and `failed` count what the catalogue has, `written` and `removed` its files that
+    changed.
     """
 
     outputs: int

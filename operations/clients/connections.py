@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,30 +28,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OperationsServices:
-    """S3, the trigger's decision, the runs in Prefect, and their tasks."""
+    """S3, the trigger's decision, the runs in Prefect, and their tasks, in one AWS session."""
 
     s3: S3Client
     decisions: TriggerDecisions
     runs: PrefectRuns
     tasks: EcsTasks
+    session: boto3.Session = field(default_factory=boto3.Session)
 
     @property
     def rules(self) -> Rules:
         """The rules of the inbox."""
         return self.decisions.rules
 
-
-@dataclass(frozen=True)
-class Connections:
-    """The services that the commands use, and the AWS session."""
-
-    services: OperationsServices
-    session: boto3.Session
-
     @property
     def region(self) -> str:
         """The region of the stack."""
-        return self.services.s3.meta.region_name
+        return self.s3.meta.region_name
 
     @property
     def sqs(self) -> SQSClient:
@@ -59,12 +52,10 @@ class Connections:
         return self.session.client("sqs", region_name=self.region)
 
 
-def connect(rules: Path | None = None) -> Connections:
+def connect(rules: Path | None = None) -> OperationsServices:
     """Connect to AWS and Prefect.
 
-    Args:
-        rules: the rules document; default: the SSM parameter that
-            ECHODROP_RULES_PARAMETER names.
+    Without `rules` the document is the SSM parameter that ECHODROP_RULES_PARAMETER names.
 
     Raises:
         SettingMissingError: something is not set.
@@ -84,7 +75,7 @@ def connect(rules: Path | None = None) -> Connections:
     decisions = trigger_decisions(load_rules(rules))
     decisions.existing_runs = runs.by_identity
     tasks = EcsTasks(session.client("ecs", region_name=region_of(session)), runs.cluster_of)
-    return Connections(OperationsServices(s3_client({}), decisions, runs, tasks), session)
+    return OperationsServices(s3_client({}), decisions, runs, tasks, session)
 
 
 def prefect_api() -> RateLimitedPrefectApi:

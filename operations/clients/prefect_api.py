@@ -31,9 +31,7 @@ def authorization(api_key: str | None, auth_string: str | None) -> str | None:
 def requests_a_minute(url: str, configured: float | None = None) -> float | None:
     """Maximum requests a minute; None for no limit.
 
-    Args:
-        url: URL of the API.
-        configured: the operator's limit; 0 or None selects the default for the server.
+    `configured` is the operator's limit; 0 or None selects the default for the server.
     """
     return configured or (CLOUD_REQUESTS_A_MINUTE if _WORKSPACE.search(url) else None)
 

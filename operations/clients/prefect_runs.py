@@ -23,7 +23,10 @@ _RETRIED = "AwaitingRetry"
 
 
 class PrefectRuns:
-    """The conversions in Prefect; at most `per_minute` requests, see `requests_a_minute`."""
+    """The conversions in Prefect; at most `per_minute` requests, see `requests_a_minute`.
+
+    Each method raises PrefectUnreachableError if Prefect does not answer.
+    """
 
     def __init__(
         self, url: str, authorization: str | None = None, *, per_minute: float | None = None
@@ -31,11 +34,7 @@ class PrefectRuns:
         self._api = RateLimitedPrefectApi(url, authorization, per_minute=per_minute)
 
     def by_identity(self, identities: Collection[str]) -> dict[str, RunFacts]:
-        """The runs of these idempotency keys, by key: the file's own run, else its batch.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer.
-        """
+        """The runs of these idempotency keys, by key: the file's own run, else its batch."""
         found: dict[str, RunFacts] = {}
         wanted = list(identities)
         for start in range(0, len(wanted), PAGE):
@@ -55,17 +54,10 @@ class PrefectRuns:
     ) -> Iterator[RunFacts]:
         """Yield all conversions in these state types, earliest expected first: runs of one file, then batches.
 
-        A batch yields facts for each of its files. The state types apply to the batch and
-        to the file, the times to the batch.
-
-        Args:
-            states: types such as RUNNING or FAILED; empty for any.
-            since: only runs that ended at this time or after.
-            until: only runs that ended at this time or before.
-            names: only these outcomes, such as BadFile, or names of states, such as Crashed.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer.
+        A batch yields facts for each of its files. The state types apply to the batch and to the
+        file, the times to the batch. `states` are types such as RUNNING, empty for any; `names`
+        are outcomes such as BadFile, or names of states. Only runs that ended from `since` to
+        `until` are found.
         """
         state = {"type": list(states), "name": list(names)}
         wanted: dict[str, Any] = {
@@ -91,9 +83,6 @@ class PrefectRuns:
         """Yield each run that waits for the end of a task, once.
 
         A batch has the name of its first file.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer.
         """
         wanted = {"state": {"type": {"any_": list(WITH_TASKS)}}}
         for run in self._api.runs(wanted, FLOW):
@@ -107,11 +96,7 @@ class PrefectRuns:
         return prefect_facts(self._api, deployments)
 
     def states(self, run_id: str) -> list[tuple[datetime, str, str]]:
-        """Time, name and message of each state that a run has had, in order.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer.
-        """
+        """Time, name and message of each state that a run has had, in order."""
         found = self._api.ask("GET", f"/flow_run_states/?flow_run_id={run_id}", None)
         return sorted(
             (datetime.fromisoformat(each["timestamp"]), each["name"], each.get("message") or "")
@@ -123,11 +108,7 @@ class PrefectRuns:
         return run_page(self._api.url, run_id)
 
     def unfinished_in(self, work_queue: str) -> int:
-        """Count the runs of a work queue that wait for a task, or have one.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer.
-        """
+        """Count the runs of a work queue that wait for a task, or have one."""
         wanted = {
             "work_queue_name": {"any_": [work_queue]},
             "state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}},
@@ -136,30 +117,18 @@ class PrefectRuns:
         return count
 
     def at_once_in(self, work_queue: str) -> int | None:
-        """The concurrency limit of a work queue; None for no limit.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer.
-        """
+        """The concurrency limit of a work queue; None for no limit."""
         wanted = {"work_queues": {"name": {"any_": [work_queue]}}}
         queues = self._api.ask("POST", "/work_queues/filter", wanted)
         limits = [queue["concurrency_limit"] for queue in queues]
         return None if not limits or None in limits else sum(limits)
 
     def retries(self, run_id: str) -> int:
-        """How often a run was retried, by its history. Its run count does not include tasks that never started.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer.
-        """
+        """How often a run was retried, by its history. Its run count does not include tasks that never started."""
         return sum(name == _RETRIED for _, name, _ in self.states(run_id))
 
     def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> ChangeResult:
-        """Retry a run that is still in this state, as Retry in the UI does, unless it was retried `at_most` times.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer.
-        """
+        """Retry a run that is still in this state, as Retry in the UI does, unless it was retried `at_most` times."""
         if moved := _why_state_changed(self._state(run_id), state_id):
             return moved
         retried = self.retries(run_id)
@@ -174,9 +143,6 @@ class PrefectRuns:
         """End a run that is still in this state and whose task is gone, then retry it as `retry` does.
 
         It ends as crashed or, if it was being cancelled, as cancelled.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer.
         """
         state = self._state(run_id)
         if moved := _why_state_changed(state, state_id):

@@ -56,12 +56,9 @@ def complete_environment(
 ) -> None:
     """Set the missing variables that a command needs, from the stack's outputs.
 
-    The stack is read only if something is missing, or the stack is named.
-
-    Args:
-        needed: for each variable, the value from the command line that replaces it.
-        stack: name of the stack; default: ECHODROP_STACK or `echodrop`.
-        environment: default: that of this process.
+    The stack is read only if something is missing, or the stack is named. `needed` has for each
+    variable the value from the command line that replaces it. The default `stack` is
+    ECHODROP_STACK, or `echodrop`.
 
     Raises:
         SettingMissingError: a setting is missing, and the stack does not supply it.
@@ -123,10 +120,8 @@ def use_sandbox(
 ) -> Path | None:
     """Take the variables of a running sandbox; return its folder, None if none is used.
 
-    Args:
-        folder: the sandbox's folder; default: that of `echodrop up` in this folder, if a
-            sandbox runs there and no variable names an account, a server or a stack.
-        variables: default: the environment of this process.
+    The default `folder` is that of `echodrop up` in this folder, if a sandbox runs there and no
+    variable names an account, a server or a stack.
 
     Raises:
         SettingMissingError: no sandbox runs on the named folder, or it is still starting.

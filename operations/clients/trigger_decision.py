@@ -11,7 +11,6 @@ from lambda_trigger.clients.aws_api import AwsApi
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.flow_runs import FlowRun
 from lambda_trigger.clients.http_client import HttpClient, Reply, Request
-from lambda_trigger.clients.services import Storage
 from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.inbox_rules import Candidate
 from lambda_trigger.decisions.outcomes import Ignored, Rejected, Upload, Waiting
@@ -66,12 +65,6 @@ class _RecordingPrefect:
         self.request = wanted
         return FlowRun("", wanted.name, "", created=False)
 
-    def set_state(
-        self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
-    ) -> bool:
-        del run_id, state, deadline, force
-        raise AssertionError("unreachable: no run is reported as ended")
-
 
 @dataclass(frozen=True)
 class TriggerDecision:
@@ -94,7 +87,7 @@ class TriggerDecisions:
     """
 
     rules: Rules
-    storage: Storage
+    storage: AwsApi
     existing_runs: Callable[[Sequence[str]], Iterable[str]] = lambda _identities: ()
 
     def of(self, source: Source) -> TriggerDecision:
@@ -105,7 +98,8 @@ class TriggerDecisions:
         """
         recorder = _RecordingPrefect(self.existing_runs)
         deadline = Deadline(_PATIENCE)
-        submission = Submission(self.rules, self.storage, recorder, deadline)
+        prefect: Any = recorder
+        submission = Submission(self.rules, self.storage, prefect, deadline)
         upload = Upload(source.bucket, source.key, source.size, source.etag)
         (_, outcome), *_ = submission.settle(upload, None)
         if isinstance(outcome, Waiting | Ignored | Rejected):

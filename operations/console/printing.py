@@ -1,12 +1,36 @@
-"""Prints names and reasons whole: at a terminal of any width, and in a pipe."""
+"""Prints names and reasons whole, at a terminal of any width and in a pipe; and a progress bar."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show a progress bar on stderr, if that is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=None)
+
+        def update(what: str, done: int, total: int | None) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield update
 
 
 def write_name(console: Console, name: str, *, indent: int = 0, style: str = "") -> None:
@@ -22,13 +46,27 @@ def write(console: Console, text: str, *, indent: int = 0, style: str = "") -> N
         write_name(console, text, indent=indent, style=style)
 
 
+def write_part(
+    console: Console, label: str, text: str, *, whole: bool = False, style: str = ""
+) -> None:
+    """Print a labelled part of a description; a `whole` text is never broken."""
+    (write_name if whole else write)(console, f"{label:<10}{text}", indent=2, style=style)
+
+
+def print_json(values: object) -> None:
+    """Print values as one line of JSON: a command's result."""
+    sys.stdout.write(json_line(values) + "\n")
+
+
+def json_line(values: object) -> str:
+    """Format values as one line of JSON."""
+    return json.dumps(values, ensure_ascii=False)
+
+
 def write_grouped(console: Console, rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
     """Print names by their reason: each reason once, then the names that it applies to.
 
-    Args:
-        console: where to print.
-        rows: reason (may be empty) and name.
-        indent: blanks before a reason; names get two more.
+    `rows` are reason (may be empty) and name; names get two blanks more than a reason.
     """
     groups: dict[str, list[str]] = {}
     for reason, name in rows:

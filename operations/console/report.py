@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -31,17 +30,11 @@ def age(since: datetime | None, now: datetime) -> str:
     return f"{minutes // 60} h" if minutes >= 120 else f"{minutes} min"
 
 
-def json_line(values: object) -> str:
-    """Format values as one line of JSON."""
-    return json.dumps(values, ensure_ascii=False)
-
-
 @dataclass
 class FindingTally:
     """Counts of every class, and the oldest uploads of each.
 
     Attributes:
-        shown: how many uploads of a class are listed.
         done: how many fixes succeeded.
         notes: how many findings have each note.
     """

@@ -10,8 +10,7 @@ from typing import Any
 
 from flows.core.locations import MANIFEST_SUFFIX, OUTPUT_SUFFIXES, PRODUCTS_SUFFIX
 from flows.products.jobs.product_jobs import is_current
-from operations.catalog.place import Place
-from operations.catalog.places import place_at
+from operations.catalog.places import Place, place_at
 from operations.catalog.reading import folders_below
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_api import RateLimitedPrefectApi

@@ -15,8 +15,7 @@ from flows.products.jobs.product_jobs import ProductJob
 from operations.clients.connections import prefect_api
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.options import Json, PrefectRate, Stack, complete_settings
-from operations.console.progress import progress_bar
-from operations.console.report import json_line
+from operations.console.printing import print_json, progress_bar
 from operations.draw.targets import FoundOutput, outputs_of, request_runs, requested_outputs
 
 # Outputs in a run: a task takes a minute to start, and a few seconds for each output.
@@ -133,7 +132,7 @@ def _make(
 
 def _print(counts: Counter[str], failures: Sequence[str], *, as_json: bool) -> None:
     if as_json:
-        print(json_line({**counts, "failures": list(failures)}))  # noqa: T201 - the command's result
+        print_json({**counts, "failures": list(failures)})
         return
     console = Console()
     line = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)

@@ -83,13 +83,8 @@ def classify(  # noqa: PLR0917 - the facts that decide
 ) -> UploadFinding:
     """Put an upload that the trigger would convert into its class.
 
-    Args:
-        source: the upload.
-        runs: the runs of its identity, one for each generation, in any order.
-        output: the state of its output, read after the runs.
-        limits: time limits and number of attempts.
-        now: with its time zone.
-        failure: the failure report beside the output, if there is no run.
+    `runs` are those of its identity, one for each generation, in any order; `output` was read
+    after them. `failure` is given if there is no run.
     """
     if output.state == "current":
         return UploadFinding(Kind.DONE, source.uri, output.detail, source.modified, source)

@@ -121,9 +121,7 @@ class RunFacts:
             never appeared.
         state_name: its outcome if it failed, else the name of its state.
         since: when its state began.
-        work_pool: name of its work pool.
         cluster: cluster of its task, if the run names one; else the pool's.
-        lane: the work queue.
         is_repair: whether it was requested as a repair.
         has_task: whether `ecs_tasks` found a task of it after Prefect answered;
             None if unknown.

@@ -104,7 +104,6 @@ class OutputFacts:
 
     Attributes:
         objects: how many objects it has, without manifest and claim; None if not counted.
-        bytes: their total size.
         manifest: the manifest; None if it is missing or can't be read.
         fault: why the manifest can't be read, or the checksum is wrong.
     """
@@ -131,14 +130,9 @@ def judge_output(
 ) -> OutputState:
     """Compare an output with its upload.
 
-    The entity tag identifies the content of an upload; the same bytes uploaded twice
-    are the same content, even if their version ids differ.
-
-    Args:
-        source: the upload as it is now.
-        output: the output as it is now.
-        wanted_settings: entity tags, by URI, of the settings XML that the trigger would
-            use; None if they are known to match.
+    The entity tag identifies the content of an upload; the same bytes uploaded twice are the same
+    content, even if their version ids differ. `wanted_settings` are entity tags, by URI, of the
+    settings XML that the trigger would use; None if they are known to match.
     """
     manifest = output.manifest
     if output.fault:

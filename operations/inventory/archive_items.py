@@ -55,13 +55,8 @@ class Listing:
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
         """List page by page, in the order of the keys."""
-        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix}
-        if after:
-            request["StartAfter"] = after
-        for page in self.s3.get_paginator("list_objects_v2").paginate(**request):
-            for found in page.get("Contents", []):
-                key, etag = found["Key"], found["ETag"].strip('"')
-                yield ArchiveItem(self.bucket, key, key, found["Size"], etag)
+        for found in listed(self.s3, self.bucket, self.prefix, after):
+            yield ArchiveItem(found.bucket, found.key, found.key, found.size, found.etag)
 
     def content(self) -> str:
         """Return `''`: a key is a valid place in any listing."""
@@ -152,10 +147,7 @@ Archive = Listing | KeyList | InventoryReport
 def archive_at(named: str, s3: S3Client, inbox_bucket: str) -> Archive:
     """Open `s3://bucket/prefix`, an inventory's manifest.json, or a list (.txt, .csv, or either as .gz).
 
-    Args:
-        named: an S3 URI or a local path.
-        s3: its client.
-        inbox_bucket: bucket of keys in a list that names no bucket.
+    Keys in a list that names no bucket are of `inbox_bucket`.
 
     Raises:
         ArchiveError: the name is none of these.
@@ -201,14 +193,8 @@ def newest_inventory(
 ) -> InventoryReport | None:
     """Find an inventory to read instead of listing `bucket`; None if there is no usable one.
 
-    S3 delivers it into the output bucket itself, beside the reports, where the reconciliation
-    has access.
-
-    Args:
-        s3: its client.
-        bucket: the bucket that it must list, and that it is stored in.
-        prefix: where S3 delivers it.
-        now: with its time zone.
+    S3 delivers it into the output bucket itself, beside the reports, where the reconciliation has
+    access. It lies below `prefix`.
 
     Raises:
         ClientError: S3 refuses.

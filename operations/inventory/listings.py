@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def listed(s3: S3Client, bucket: str, prefix: str = "") -> Iterator[Source]:
-    """List the objects whose keys start with a prefix, in the order of their keys."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+def listed(s3: S3Client, bucket: str, prefix: str = "", after: str = "") -> Iterator[Source]:
+    """List the objects whose keys start with a prefix, in the order of their keys, `after` a key."""
+    request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
+    if after:
+        request["StartAfter"] = after
+    for page in s3.get_paginator("list_objects_v2").paginate(**request):
         for item in page.get("Contents", []):
             yield Source(
                 bucket=bucket,

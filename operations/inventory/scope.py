@@ -22,7 +22,6 @@ class Scope:
         verify: read every output in full, and compare its checksum.
         verify_days: read each output once in so many days, a share of them in each hour. The
             period doubles until an hour has no more than `READ_AN_HOUR` outputs.
-        outputs: the number of outputs.
     """
 
     prefix: str = ""

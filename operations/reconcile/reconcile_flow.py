@@ -27,7 +27,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from events.sending import QueueTarget
 from flows.core.locations import S3Location
 from flows.deployment.deployment_specs import DeploymentSpec
-from operations.clients.connections import Connections, connect
+from operations.clients.connections import OperationsServices, connect
 from operations.clients.stack_settings import QUEUE, STACK, SettingMissingError
 from operations.console.report import FindingTally
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
@@ -65,15 +65,10 @@ def reconcile_specs(
 ) -> tuple[DeploymentSpec, DeploymentSpec]:
     """The deployments of the scheduled reconciliation on a stack's work pool: hourly, and of everything.
 
-    Each deployment has one run at a time. A run that starts during another is cancelled:
-    it would check the same, and the next one finds what it would have found. If it
-    waited instead, outdated runs would queue up behind a long one. The two deployments
-    may run together: neither repeats a fix of the other.
-
-    Args:
-        stack: name of the stack, which has the task definition `<stack>-operations`.
-        cron: when the hourly reconciliation runs, in UTC.
-        whole: how often everything is checked, `daily` or `weekly`.
+    Each deployment has one run at a time. A run that starts during another is cancelled: it would
+    check the same, and the next one finds what it would have found. If it waited instead,
+    outdated runs would queue up behind a long one. The two deployments may run together: neither
+    repeats a fix of the other. `cron` is in UTC; everything is checked `daily` or `weekly`.
     """
     hourly = DeploymentSpec(
         "operations.reconcile.reconcile_flow.reconcile_inbox",
@@ -120,26 +115,26 @@ def reconcile_inbox(
     """
     place = place_of(os.environ.get(REPORTS))
     stack = _stack()
-    connections = connect()
-    limits = ClassificationLimits.of(connections.services.rules, grace_minutes, attempts)
+    services = connect()
+    limits = ClassificationLimits.of(services.rules, grace_minutes, attempts)
     scope = Scope(prefix, verify=verify, verify_days=verify_days)
-    look = Reconciliation(connections.services, scope, limits)
+    look = Reconciliation(services, scope, limits)
     tally = FindingTally()
     if not prefix:
-        look.settled = _settled(connections, place, look.now, whole=whole)
+        look.settled = _settled(services, place, look.now, whole=whole)
         if look.settled.checks_everything:
-            look.inventory_of_outputs = _inventory(connections, place, look.now)
+            look.inventory_of_outputs = _inventory(services, place, look.now)
     with tempfile.TemporaryFile() as file:
         report = Report(file)
         at_most = limit if fix else 0
-        _look(look, connections, tally, report, attempts=attempts, rate=rate, limit=at_most)
+        _look(look, services, tally, report, attempts=attempts, rate=rate, limit=at_most)
         seconds = (datetime.now(UTC) - look.now).total_seconds()
         summary = tally.summary() | {"began": look.now.isoformat(), "seconds": round(seconds, 1)}
-        kept = report.keep(connections.services.s3, place, look.now, summary)
+        kept = report.keep(services.s3, place, look.now, summary)
     age = look.now - look.settled.whole_began if look.settled is not None else None
-    _measure(connections, figures(stack, tally, seconds, age))
+    _measure(services, figures(stack, tally, seconds, age))
     if look.settled is not None:
-        look.settled.save(connections.services.s3, place, look.now)
+        look.settled.save(services.s3, place, look.now)
     _show(tally, kept)
     name, message = verdict(tally, kept)
     summary["catalog"], fault = update_after(place)
@@ -149,24 +144,26 @@ def reconcile_inbox(
     return Completed(name=name, message=message, data=summary | {"report": kept})  # type: ignore[return-value]
 
 
-def _settled(connections: Connections, place: S3Location, now: datetime, *, whole: bool) -> Settled:
+def _settled(
+    services: OperationsServices, place: S3Location, now: datetime, *, whole: bool
+) -> Settled:
     """The uploads that were found done before; empty if everything is to be checked."""
     found = None
     try:
-        found = None if whole else load_settled(connections.services.s3, place)
+        found = None if whole else load_settled(services.s3, place)
     except SettledUnreadableError as error:
         get_run_logger().warning("checking everything: %s", error)
     return found or Settled(now)
 
 
 def _inventory(
-    connections: Connections, place: S3Location, now: datetime
+    services: OperationsServices, place: S3Location, now: datetime
 ) -> InventoryReport | None:
     """The S3 inventory of the output bucket, which lies beside the reports."""
     above = place.key.rstrip("/").rpartition("/")
     prefix = f"{above[0]}{above[1]}inventory/"
-    bucket = connections.services.rules.output_bucket
-    found = newest_inventory(connections.services.s3, bucket, prefix, now)
+    bucket = services.rules.output_bucket
+    found = newest_inventory(services.s3, bucket, prefix, now)
     source = f"inventory s3://{bucket}/{found.key}" if found else "a listing"
     get_run_logger().info("checking all outputs, from %s", source)
     return found
@@ -174,7 +171,7 @@ def _inventory(
 
 def _look(
     look: Reconciliation,
-    connections: Connections,
+    services: OperationsServices,
     tally: FindingTally,
     report: Report,
     *,
@@ -185,8 +182,8 @@ def _look(
     queue_url = os.environ.get(QUEUE)
     if limit and not queue_url:
         raise SettingMissingError(f"not set: {QUEUE}")
-    queue = QueueTarget(connections.sqs, queue_url or "")
-    fixer = Fixer(queue, connections.services.runs, attempts, pace=Pace(rate), limit=limit)
+    queue = QueueTarget(services.sqs, queue_url or "")
+    fixer = Fixer(queue, services.runs, attempts, pace=Pace(rate), limit=limit)
     findings = tally.record(look.findings(), report.write)
     for result in fix_in_order(findings, fixer):
         tally.add_result(result)
@@ -200,10 +197,10 @@ def _stack() -> str:
     return stack
 
 
-def _measure(connections: Connections, metrics: list[MetricDatumTypeDef]) -> None:
+def _measure(services: OperationsServices, metrics: list[MetricDatumTypeDef]) -> None:
     """Write the metrics to CloudWatch; an error here does not fail the run."""
     try:
-        connections.session.client("cloudwatch", region_name=connections.region).put_metric_data(
+        services.session.client("cloudwatch", region_name=services.region).put_metric_data(
             Namespace=NAMESPACE, MetricData=metrics
         )
     # BLE001: an alarm reports the missing metrics.

@@ -8,7 +8,8 @@ from typing import IO, TYPE_CHECKING
 
 from flows.core.locations import S3Location, parse_location
 from operations.clients.stack_settings import SettingMissingError
-from operations.console.report import FindingTally, json_line
+from operations.console.printing import json_line
+from operations.console.report import FindingTally
 from operations.findings.findings import REMEDIES, Kind
 
 if TYPE_CHECKING:

@@ -43,7 +43,6 @@ class Reconciliation:
     """One check of everything in scope.
 
     Attributes:
-        now: when it began; ages are relative to this time.
         settled: the uploads that earlier runs found done, which are checked again only in
             the hour in which their output is read in full. This run adds those that it
             finds done. If None, everything is checked and nothing is kept.

@@ -51,9 +51,7 @@ class Settled:
     """The marks of one run, some hundred bytes each: those that it loaded, and those that it keeps.
 
     Attributes:
-        whole_began: when the last check of everything began.
         checks_everything: whether this run checks everything; it then loads no marks.
-        known: the marks that were loaded.
         version: the entity tag of the object that they were loaded from.
         kept_by: when the run that stored them began.
     """

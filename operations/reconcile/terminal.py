@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -24,8 +23,8 @@ from operations.console.options import (
     Stack,
     complete_settings,
 )
-from operations.console.progress import progress_bar
-from operations.console.report import FindingTally, json_line
+from operations.console.printing import print_json, progress_bar
+from operations.console.report import FindingTally
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.inventory.scope import Scope
 from operations.reconcile.reconciliation import Reconciliation
@@ -69,22 +68,22 @@ def reconcile(
     The exit codes are those of status.
     """
     tally = FindingTally(shown)
-    write: Callable[[object], object] = _write if as_json else lambda _: None
+    write: Callable[[object], object] = print_json if as_json else lambda _: None
     needed = {QUEUE: queue} if fix and not dry_run else {}
     try:
         complete_settings(
             stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules, **needed
         )
-        connections = connect(rules)
-        limits = ClassificationLimits.of(connections.services.rules, grace, attempts)
+        services = connect(rules)
+        limits = ClassificationLimits.of(services.rules, grace, attempts)
         with progress_bar() as progress:
             reconciliation = Reconciliation(
-                connections.services, Scope(prefix, verify=verify), limits, progress=progress
+                services, Scope(prefix, verify=verify), limits, progress=progress
             )
             findings = tally.record(reconciliation.findings(), write)
             url = queue or os.environ.get(QUEUE, "")
             fixer = Fixer(
-                *(QueueTarget(connections.sqs, url), connections.services.runs, attempts, dry_run),
+                *(QueueTarget(services.sqs, url), services.runs, attempts, dry_run),
                 Pace(None if dry_run else rate),
                 limit if fix else 0,
             )
@@ -99,11 +98,7 @@ def reconcile(
 
 def _print_summary(tally: FindingTally, reconciliation: Reconciliation, *, as_json: bool) -> int:
     if as_json:
-        _write(tally.summary())
+        print_json(tally.summary())
     else:
         tally.print(Console(), reconciliation.now)
     return 1 if tally.needs_attention else 0
-
-
-def _write(values: object) -> None:
-    sys.stdout.write(json_line(values) + "\n")

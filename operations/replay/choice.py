@@ -115,11 +115,7 @@ def decide_replay(
 ) -> ReplayDecision:
     """Decide how to replay an upload.
 
-    Args:
-        found: the finding for the upload.
-        force: convert it even if it is converted already.
-        allow_partial: convert the intact part of a damaged file.
-        choice: how its run was chosen, if the upload was not named.
+    `choice` says how its run was chosen, if the upload was not named.
     """
     run = found.latest
     if found.source is None or found.kind in _NOT_CONVERTED:

@@ -16,9 +16,7 @@ from lambda_trigger.clients.transport_errors import ConfigurationError
 from lambda_trigger.settings import read_settings
 from operations.clients.connections import load_rules, region_of
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
-from operations.console.printing import write, write_grouped
-from operations.console.progress import progress_bar
-from operations.console.report import json_line
+from operations.console.printing import print_json, progress_bar, write, write_grouped
 from operations.replay.dead_letter_queue import DeadLetter, DeadLetterQueue
 from operations.replay.dead_letters import DeadLetterReplay, Diagnose, Quarantine, Replayed
 from operations.replay.uploads import ReplayOptions
@@ -62,7 +60,7 @@ def replay_dead_letters(dlq_url: str, options: ReplayOptions) -> int:
                 if each.what in {"sent", "would send"}:
                     _estimate(estimate, each.letter)
                 if options.as_json:
-                    print(json_line(_as_json(each)))  # noqa: T201 - the command's result
+                    print_json(_as_json(each))
                 elif each.detail:
                     listed.append(each)
         left = dead.count()
@@ -75,7 +73,7 @@ def replay_dead_letters(dlq_url: str, options: ReplayOptions) -> int:
         summary = {"counts": dict(counts), "bytes": total_bytes, "left": left} | {
             "estimate": estimate.as_json(options.rate)
         }
-        print(json_line(summary))  # noqa: T201 - the command's result
+        print_json(summary)
     else:
         queue = f"{total_bytes:,} bytes of messages; about {left} left in the queue"
         _print(

@@ -82,13 +82,9 @@ class DeadLetterReplay:
     """One pass over a dead-letter queue.
 
     Attributes:
-        dead: the dead-letter queue.
-        sqs: client of the trigger's queue.
-        queue_url: URL of the trigger's queue.
         quarantine: where poison messages go.
         diagnose: finds the reason by calling the trigger; None if its settings are missing.
         rate: maximum messages a second; None for no limit.
-        limit: maximum number of messages.
     """
 
     dead: DeadLetterQueue

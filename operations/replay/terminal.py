@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from events.terminal import replay_at_terminal
+from events.replay import replay_at_terminal
 from operations.clients.stack_settings import DEAD_LETTERS, QUEUE
 from operations.console.command_errors import UNAVAILABLE, print_error
 from operations.console.durations import moment

@@ -14,9 +14,7 @@ from rich.console import Console
 from events.sending import QueueTarget
 from operations.clients.connections import connect
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
-from operations.console.printing import write, write_grouped
-from operations.console.progress import progress_bar
-from operations.console.report import json_line
+from operations.console.printing import print_json, progress_bar, write, write_grouped
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import UploadFinding
 from operations.inventory.upload_inspection import UploadInspector
@@ -45,14 +43,14 @@ class _ReplayReport:
         self.failures += failed
         if self.as_json:
             line = {"uri": uri, "what": what}
-            print(json_line(line))  # noqa: T201 - the command's result
+            print_json(line)
         elif len(self.rows) < _SHOWN:
             self.rows.append((what, uri))
 
     def end(self, rate: float | None, closing: str = "") -> None:
         if self.as_json:
             summary = {"counts": dict(self.counts), "estimate": self.estimate.as_json(rate)}
-            print(json_line(summary))  # noqa: T201 - the command's result
+            print_json(summary)
             return
         console = Console()
         write_grouped(console, self.rows)
@@ -95,15 +93,14 @@ def replay_uploads(
     rate = None if options.dry_run else options.rate
     choice = chosen if isinstance(chosen, RunChoice) else None
     try:
-        connections = connect(options.rules)
-        services = connections.services
+        services = connect(options.rules)
         uris = (
             chosen.uploads(services.runs, services.rules)
             if isinstance(chosen, RunChoice)
             else chosen
         )
         look = UploadInspector(services, ClassificationLimits(attempts=_ATTEMPTS), now)
-        queue = QueueTarget(connections.sqs, options.queue_url)
+        queue = QueueTarget(services.sqs, options.queue_url)
         pace = Pace(rate)
 
         def decided() -> Iterator[UploadFinding]:

@@ -23,11 +23,9 @@ from operations.clients.connections import load_rules, trigger_decisions
 from operations.clients.trigger_decision import decision_in_words
 from operations.console.command_errors import UNAVAILABLE, print_error
 from operations.console.options import Rules, Stack, complete_settings
-from operations.console.printing import write, write_name
+from operations.console.printing import write, write_name, write_part
 from operations.findings.findings import Source
 from operations.inventory.listings import source_now, upload_place
-
-_LABEL = 10
 
 
 def check_rules(
@@ -68,15 +66,17 @@ def explain_rules(
         write_name(console, upload, style="bold")
         rule = active.rule_for(place.key)
         by_rule = _rule_in_words(rule, active) if rule else "no prefix of the rules includes it"
-        _part(console, "rule", f"{rule.prefix!r}: {by_rule}" if rule else by_rule)
+        write_part(console, "rule", f"{rule.prefix!r}: {by_rule}" if rule else by_rule)
         verdict = judge_key(place.bucket, place.key, active)
         if not isinstance(verdict, Candidate):
             return _by_key(console, verdict)
-        _part(console, "output", S3Location(active.output_bucket, verdict.output_key).uri)
+        write_part(console, "output", S3Location(active.output_bucket, verdict.output_key).uri)
         source = source_now(s3_client({}), place.bucket, place.key)
         if source is None:
             models = ", ".join(sorted(verdict.models))
-            _part(console, "outcome", f"depends on its content, which is not there yet: {models}")
+            write_part(
+                console, "outcome", f"depends on its content, which is not there yet: {models}"
+            )
             return 0
         return _by_content(console, active, verdict, source)
     except (ValueError, *UNAVAILABLE) as error:
@@ -85,19 +85,21 @@ def explain_rules(
 
 def _by_key(console: Console, verdict: SettingsXml | Verdict) -> int:
     if isinstance(verdict, SettingsXml):
-        _part(console, "outcome", "a settings XML: AZFP data in its folder and below may use it")
+        write_part(
+            console, "outcome", "a settings XML: AZFP data in its folder and below may use it"
+        )
         return 0
     name = type(verdict).__name__
-    _part(console, "outcome", f"{name}: {verdict.reason}: {verdict.detail}")
+    write_part(console, "outcome", f"{name}: {verdict.reason}: {verdict.detail}")
     return 1 if isinstance(verdict, Rejected) else 0
 
 
 def _by_content(console: Console, rules: ParsedRules, candidate: Candidate, source: Source) -> int:
     decision = trigger_decisions(rules).of(source)
     name = "Submitted: " if decision.request else ""
-    _part(console, "outcome", f"{name}{decision_in_words(decision)}")
+    write_part(console, "outcome", f"{name}{decision_in_words(decision)}")
     if decision.request is not None:
-        _part(console, "task", _task_in_words(decision.request, rules, candidate, source))
+        write_part(console, "task", _task_in_words(decision.request, rules, candidate, source))
     return 1 if isinstance(decision.verdict, Rejected) else 0
 
 
@@ -122,7 +124,3 @@ def _rule_in_words(rule: PrefixRule, rules: ParsedRules) -> str:
     output = S3Location(rules.output_bucket, rule.output_prefix).uri
     more = [f"{name} = {value!r}" for name, value in rule.parameters.items()]
     return ", ".join([f"{rule.output_type} below {output} by {rule.deployment}", *more])
-
-
-def _part(console: Console, label: str, text: str) -> None:
-    write(console, f"{label:<{_LABEL}}{text}", indent=2)

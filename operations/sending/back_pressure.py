@@ -34,7 +34,6 @@ class BackPressure:
     SQS reports its depth up to a minute late.
 
     Attributes:
-        messages: how many messages may wait in the queue, from any sender.
         runs: how many runs may be unfinished. Each waiting message counts as `together` runs;
             a batch counts as one, no matter how many files it has.
     """

@@ -26,11 +26,8 @@ _FILE_OBJECTS, _OBJECTS_A_MB = 240, 0.2
 def dollars_of_task(prices: Fargate, size: TaskSize, seconds: float, objects: float) -> float:
     """Cost of a file in a task of its own, its notification and requests included.
 
-    Args:
-        prices: of the tasks.
-        size: of the task.
-        seconds: from its start to its end.
-        objects: written; read back in samples, and counted as read as often as written.
+    `seconds` are from its start to its end; `objects` are written, read back in samples, and
+    counted as read as often as written.
     """
     task = prices.dollars(size.cpu, size.memory, size.ephemeral_storage, seconds)
     return task + TRIGGER + objects * (S3_PUT + S3_GET)
@@ -62,9 +59,8 @@ class Estimate:
     def sentence(self, rate: float | None, at_once: int | None = None) -> str:
         """One line for people; says so if there is nothing to estimate.
 
-        Args:
-            rate: uploads a second that are sent.
-            at_once: conversions at a time, where that is limited.
+        `rate` is uploads a second; `at_once` is the number of conversions at a time, where that
+        is limited.
         """
         if not self.uploads:
             return "nothing to convert"

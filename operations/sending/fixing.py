@@ -74,11 +74,7 @@ class Fixer:
     """Carries out the actions of findings.
 
     Attributes:
-        queue: the trigger's queue.
-        runs: the runs in Prefect.
         attempts: how often a run is started in total; None for no limit.
-        dry_run: only report what would be done.
-        pace: uploads a second.
         limit: maximum number of fixes; failed ones do not count.
     """
 

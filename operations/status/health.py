@@ -46,12 +46,8 @@ def health_lines(
 ) -> Iterator[HealthLine]:
     """Yield a line for each part of the system.
 
-    Args:
-        rules: the rules of the inbox, which name the deployments.
-        prefect: reads Prefect's facts about deployments.
-        depth: reads the number of messages in a queue, by its URL.
-        queues: the URL of each queue by its part; None if it is unknown.
-        now: with its time zone.
+    `prefect` reads the facts about deployments, `depth` the number of messages in a queue by its
+    URL. `queues` has the URL of each queue by its part; None if it is unknown.
 
     Raises:
         ClientError: SQS refuses.

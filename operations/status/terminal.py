@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from flows.failures.failure_report import FAILURES
-from operations.clients.connections import Connections, connect
+from operations.clients.connections import OperationsServices, connect
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.stack_settings import DEAD_LETTERS as DEAD_LETTERS_URL
 from operations.clients.stack_settings import QUEUE as QUEUE_URL
@@ -32,8 +32,8 @@ from operations.console.options import (
     Stack,
     complete_settings,
 )
-from operations.console.progress import progress_bar
-from operations.console.report import FindingTally, json_line
+from operations.console.printing import json_line, progress_bar
+from operations.console.report import FindingTally
 from operations.findings.classification import ClassificationLimits, unfinished_finding
 from operations.findings.findings import RunFacts, UploadFinding
 from operations.inventory.scope import Scope
@@ -139,12 +139,12 @@ def status(
     try:
         complete_settings(stack, prefect_rate, PREFECT_API_URL=None, ECHODROP_RULES_PARAMETER=rules)
         window = duration(since)
-        connections = connect(rules)
+        services = connect(rules)
 
         def look(console: Console) -> StatusLook:
             if upload is not None:
-                return _one(connections, upload, console, as_json=as_json)
-            return _recent(connections, window, prefix, shown, console, as_json=as_json)
+                return _one(services, upload, console, as_json=as_json)
+            return _recent(services, window, prefix, shown, console, as_json=as_json)
 
         return _watched(look) if watch else look(Console()).code
     except KeyboardInterrupt:
@@ -173,11 +173,9 @@ def _watched(look: Callable[[Console], StatusLook]) -> int:
             time.sleep(_SECONDS_BETWEEN)
 
 
-def _one(connections: Connections, uri: str, console: Console, *, as_json: bool) -> StatusLook:
+def _one(services: OperationsServices, uri: str, console: Console, *, as_json: bool) -> StatusLook:
     now = datetime.now(UTC)
-    inspector = UploadInspector(
-        connections.services, ClassificationLimits.of(connections.services.rules), now
-    )
+    inspector = UploadInspector(services, ClassificationLimits.of(services.rules), now)
     found = follow(uri, inspector)
     if as_json:
         console.file.write(json_line(found.as_json()) + "\n")
@@ -187,7 +185,7 @@ def _one(connections: Connections, uri: str, console: Console, *, as_json: bool)
 
 
 def _recent(
-    connections: Connections,
+    services: OperationsServices,
     window: timedelta,
     prefix: str,
     shown: int,
@@ -195,7 +193,7 @@ def _recent(
     *,
     as_json: bool,
 ) -> StatusLook:
-    health = list(_health(connections))
+    health = list(_health(services))
     if not as_json:
         print_health(console, health)
     if any(line.part == PREFECT and line.is_fault for line in health):
@@ -205,9 +203,9 @@ def _recent(
     tally = FindingTally(shown)
     with progress_bar() as progress:
         reconciliation = Reconciliation(
-            connections.services,
+            services,
             Scope(prefix),
-            ClassificationLimits.of(connections.services.rules),
+            ClassificationLimits.of(services.rules),
             progress=progress,
         )
         for finding in Status(reconciliation, window).findings():
@@ -222,11 +220,11 @@ def _recent(
     return StatusLook(1 if tally.needs_attention or faults else 0)
 
 
-def _health(connections: Connections) -> Iterator[HealthLine]:
-    sqs = connections.sqs
+def _health(services: OperationsServices) -> Iterator[HealthLine]:
+    sqs = services.sqs
     return health_lines(
-        connections.services.rules,
-        connections.services.runs.health,
+        services.rules,
+        services.runs.health,
         lambda url: messages_in(sqs, url),
         {QUEUE: os.environ.get(QUEUE_URL), DEAD_LETTERS: os.environ.get(DEAD_LETTERS_URL)},
         datetime.now(UTC),

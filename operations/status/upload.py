@@ -16,7 +16,7 @@ from lambda_trigger.decisions.wording import counted
 from operations.clients.connections import OperationsServices
 from operations.clients.prefect_runs import FAILED_OR_CRASHED
 from operations.clients.trigger_decision import TriggerDecision, decision_in_words
-from operations.console.printing import write, write_name
+from operations.console.printing import write_name, write_part
 from operations.console.report import age
 from operations.findings.findings import IN_PROGRESS, Kind, Source, UploadFinding
 from operations.inventory.listings import read_manifest_of, read_object
@@ -29,7 +29,6 @@ _REPLAYABLE = frozenset(
     {Kind.NEVER_NOTIFIED, Kind.BACKLOG, Kind.FAILED, Kind.CRASHED, Kind.CANCELLED, Kind.STUCK}
     | {Kind.TORN, Kind.SUPERSEDED, Kind.OUTPUT_MISSING, Kind.OUTPUT_DAMAGED}
 )
-_LABEL = 10
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,11 @@ class FollowedUpload:
     """All that is known of one upload.
 
     Attributes:
-        found: its class.
         source: the upload as it is now, None if it is gone or the rules do not take it.
         decision: what the trigger would decide now.
         output: where its output is, or will be.
         products: whether what is made from the output is current, if the upload is done.
         states: time, name and message of each state of its latest run.
-        page: that run's page in Prefect's UI.
     """
 
     found: UploadFinding
@@ -96,21 +93,21 @@ class FollowedUpload:
         write_name(console, self.found.uri, style="bold")
         if self.source is not None:
             stored = f"stored {age(self.source.modified, now)} ago ({_time(self.source.modified)})"
-            _part(console, "upload", f"{counted(self.source.size, 'byte')}, {stored}")
+            write_part(console, "upload", f"{counted(self.source.size, 'byte')}, {stored}")
         if self.decision is not None:
-            _part(console, "trigger", decision_in_words(self.decision))
+            write_part(console, "trigger", decision_in_words(self.decision))
         self._print_run(console)
         if self.output:
-            _part(console, "output", self.output, whole=True)
+            write_part(console, "output", self.output, whole=True)
         if self.products:
-            _part(console, "products", self.products, whole=True)
+            write_part(console, "products", self.products, whole=True)
         style = "red" if self.found.needs_attention else ""
         reason = f": {self.found.reason}" if self.found.reason else ""
-        _part(console, "outcome", f"{self.found.kind}{reason}", style=style)
+        write_part(console, "outcome", f"{self.found.kind}{reason}", style=style)
         if self.remedy:
-            _part(console, "to do", self.remedy)
+            write_part(console, "to do", self.remedy)
         if self.command:
-            _part(console, "type", self.command, whole=True)
+            write_part(console, "type", self.command, whole=True)
 
     def _print_run(self, console: Console) -> None:
         run = self.found.latest
@@ -118,13 +115,13 @@ class FollowedUpload:
             return
         facts = [f"generation {run.generation}", counted(run.starts, "start"), f"lane {run.lane}"]
         shared = ["in a batch"] if run.in_batch else []
-        _part(console, "run", ", ".join([*facts, *shared]))
-        _part(console, "", self.page, whole=True)
+        write_part(console, "run", ", ".join([*facts, *shared]))
+        write_part(console, "", self.page, whole=True)
         # The message of the last state is the outcome's reason.
         last = len(self.states) - 1
         for number, (at, name, message) in enumerate(self.states):
             said = f": {message}" if message and number < last else ""
-            _part(console, "", f"{_time(at)}  {name}{said}")
+            write_part(console, "", f"{_time(at)}  {name}{said}")
 
 
 def follow(uri: str, inspector: UploadInspector) -> FollowedUpload:
@@ -159,11 +156,6 @@ def _products(services: OperationsServices, output: str) -> str:
         return "the picture and the viewer store are current"
     again = shlex.quote(S3Location(bucket, output).uri)
     return f"not made from this output, or not all; echodrop draw {again}"
-
-
-def _part(console: Console, label: str, text: str, *, whole: bool = False, style: str = "") -> None:
-    line = f"{label:<{_LABEL}}{text}"
-    (write_name if whole else write)(console, line, indent=2, style=style)
 
 
 def _time(moment: datetime) -> str:

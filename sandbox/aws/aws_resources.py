@@ -23,10 +23,7 @@ VISIBILITY_TIMEOUT = 20
 def make_stack(client: Client, stack: Stack, visibility_timeout: int = VISIBILITY_TIMEOUT) -> None:
     """Create the resources of a stack that the sandbox needs.
 
-    Args:
-        client: returns a boto3 client for a service.
-        stack: the stack to create.
-        visibility_timeout: seconds until SQS delivers a failed notification again.
+    SQS delivers a failed notification again after `visibility_timeout` seconds.
     """
     _make_queues(client, stack, visibility_timeout)
     _make_topics(client, stack)

@@ -62,11 +62,7 @@ def stopped_detail(
 ) -> dict[str, Any]:
     """Return the event detail of a stopped task.
 
-    Args:
-        described: the task as DescribeTasks returned it.
-        code: the container's exit code; None if it could not start.
-        asked_to_stop: whether StopTask was called.
-        reason: why the task did not start.
+    `code` is the container's exit code; None if it could not start, for this `reason`.
     """
     container: dict[str, Any] = {
         "name": _container_name(described),

@@ -73,13 +73,9 @@ def patch() -> None:
 def matches(event: object, pattern: Mapping[str, Any], fits: Callable[..., bool]) -> bool:
     """Return whether a pattern matches an event.
 
-    In a list of objects, one object must match the whole pattern.
-    Source: "JSON array matching" of aws/event-ruler, which EventBridge runs.
-
-    Args:
-        event: the event, or a part of it.
-        pattern: the pattern for that part.
-        fits: returns whether a value (UNDEFINED if missing) matches one of a field's filters.
+    In a list of objects, one object must match the whole pattern. Source: "JSON array matching"
+    of aws/event-ruler, which EventBridge runs. `fits` returns whether a value (UNDEFINED if
+    missing) matches one of a field's filters.
     """
     if isinstance(event, list):
         return any(matches(item, pattern, fits) for item in event if isinstance(item, dict))

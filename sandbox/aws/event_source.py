@@ -33,13 +33,7 @@ _POLL_SECONDS = 2
 
 @dataclass(frozen=True)
 class SandboxLambdaContext:
-    """The context argument of a Lambda handler.
-
-    Attributes:
-        function_name: the function's name.
-        timeout: seconds an invocation may take.
-        memory_limit_in_mb: the function's memory in MiB.
-    """
+    """The context argument of a Lambda handler; timeout in seconds, memory in MiB."""
 
     function_name: str
     timeout: float

@@ -62,10 +62,7 @@ def end_marked_processes(sandbox_id: str, grace_seconds: float = 3.0) -> list[in
 def start_watchdog(sandbox_id: str, keep_open: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
     """Start the watchdog. It acts when its `stdin` closes.
 
-    Args:
-        sandbox_id: id of the processes to end.
-        keep_open: file descriptors that the watchdog keeps open until it exits, such
-            as the sandbox's lock.
+    It keeps the file descriptors `keep_open` until it exits, such as the sandbox's lock.
     """
     return subprocess.Popen(  # noqa: S603 - this module itself
         [sys.executable, "-m", "sandbox.parts.orphans", sandbox_id],

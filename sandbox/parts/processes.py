@@ -16,12 +16,7 @@ LOG_LINES_SHOWN = 25
 
 
 class PartDied(SandboxError):  # noqa: N818 - the name says what happened
-    """A part exited unexpectedly.
-
-    Attributes:
-        exit_code: its exit code; negative if a signal ended it.
-        log_end: the last lines of its log.
-    """
+    """A part exited unexpectedly; the exit code is negative if a signal ended it."""
 
     def __init__(self, part: str, exit_code: int, log: Path, log_end: str) -> None:
         self.exit_code, self.log_end = exit_code, log_end
@@ -53,14 +48,9 @@ class Part:
     """A process with a log file and a readiness probe.
 
     Attributes:
-        name: its name, as `PartSet` uses it.
-        command: the command to execute.
-        environment: its complete environment.
-        log: the file to which its output is appended.
         is_ready: a function that returns whether the part is ready and does not
             raise; or text in its log that means ready (by default always ready).
         ready_within: seconds it may take to become ready.
-        stop_signal: the signal that stops it.
         stop_within: seconds it may take to stop before it is killed.
     """
 

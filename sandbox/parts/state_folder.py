@@ -19,13 +19,7 @@ UP = LOCAL
 
 
 class AlreadyRunning(SandboxError):  # noqa: N818 - the name says what happened
-    """Another sandbox is running on this folder.
-
-    Attributes:
-        folder: the folder.
-        pid: the other sandbox's process id, if known.
-        ui_url: the address of its Prefect UI, if it is running.
-    """
+    """Another sandbox is running on this folder; its process id and the address of its UI, if known."""
 
     def __init__(self, folder: Path, pid: int | None, ui_url: str | None) -> None:
         self.folder, self.pid, self.ui_url = folder, pid, ui_url
@@ -74,10 +68,9 @@ class StateFolder:
     def acquire(self, within: float = 5.0, *, keep: bool = False) -> None:
         """Lock the folder and delete the state of an earlier sandbox.
 
-        Args:
-            within: seconds to wait for a sandbox that is stopping.
-            keep: keep its objects and Prefect's runs. One goes with the other: if Prefect
-                still had runs of deleted objects, it would not convert the same files again.
+        It waits `within` seconds for a sandbox that is stopping. `keep` keeps its objects and
+        Prefect's runs; one goes with the other: if Prefect still had runs of deleted objects, it
+        would not convert the same files again.
 
         Raises:
             AlreadyRunning: another sandbox holds the lock.

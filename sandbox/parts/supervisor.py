@@ -10,11 +10,7 @@ _PAUSE_SECONDS = 1.0
 
 
 class Supervisor:
-    """Restarts the parts of a sandbox whenever `step` is called.
-
-    Attributes:
-        restarts: how often each part was restarted.
-    """
+    """Restarts the parts of a sandbox whenever `step` is called."""
 
     def __init__(self, parts: PartSet) -> None:
         self.restarts: Counter[str] = Counter()

@@ -17,12 +17,8 @@ def wait_until(
 ) -> Value:
     """Call `look` until it returns a true value, and return that value.
 
-    Args:
-        look: the function to call.
-        within: the timeout in seconds.
-        what: what is awaited, for the error message.
-        every: seconds between calls.
-        describe: called on timeout; returns the actual state for the error message.
+    `within` and `every` are in seconds. The error names `what` is awaited, and what `describe`
+    returns: the actual state.
 
     Raises:
         TimeoutError: the timeout has passed.

@@ -30,13 +30,9 @@ class FlowRunInfo:
     """A flow run as the API returns it.
 
     Attributes:
-        id: its id.
-        name: its name.
         state_type: PENDING, RUNNING, COMPLETED, FAILED, CRASHED, ...
         state_name: the outcome of a failed run, such as BadFile; else the state's name, such as
             Completed, Skipped or Late.
-        message: the state's message.
-        parameters: the flow's parameters.
         run_count: how many times it was started.
         seconds: its total run time.
     """

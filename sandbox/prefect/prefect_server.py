@@ -32,13 +32,8 @@ def prefect_server(
 ) -> Part:
     """Return the server's part.
 
-    Args:
-        port: loopback port to listen on.
-        home: its PREFECT_HOME.
-        database_url: SQLAlchemy URL of its database; the server creates the tables.
-        environment: environment variables of every part.
-        log: file for its output.
-        credential: the required `user:password`; None for no authentication.
+    `home` is its PREFECT_HOME, `database_url` SQLAlchemy's; the server creates the tables.
+    `credential` is the required `user:password`; None for no authentication.
     """
     api_url = f"http://{HOST}:{port}/api"
     module = "sandbox.prefect.sqlite_server" if database_url.startswith("sqlite") else "prefect"

@@ -7,7 +7,7 @@ timeout. The transaction with the lock can only end in the event loop, which is
 waiting. So the server blocks for 60 s and then reports a locked database.
 
 In a background thread the collector can wait without blocking the event loop. Under
-load the 60 s stalls no longer occur (benchmarks/sqlite_server.py).
+load the 60 s stalls no longer occur (docs/decisions/sqlite-in-the-sandbox.md).
 """
 
 import gc

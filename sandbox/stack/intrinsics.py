@@ -29,7 +29,6 @@ class Resolver:
     Attributes:
         template: the parsed template, with short forms expanded.
         parameters: values by name, from `checked_parameters`.
-        account: where the stack would be deployed.
     """
 
     template: Mapping[str, Any]

@@ -6,13 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.measuring.live_uploads import RunTimes, run_times
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE
 from sandbox.inbox import SandboxInbox
 from sandbox.parts.environments import system_environment
@@ -40,6 +40,25 @@ def of_archive(sandbox: Sandbox, inbox: SandboxInbox) -> list[dict[str, Any]]:
     body = {"flow_runs": {"work_queue_name": {"any_": [BACKFILL]}}}
     runs: list[dict[str, Any]] = sandbox.api.request("POST", "/flow_runs/filter", body)
     return [run for run in runs if inbox.uri(ARCHIVE) in json.dumps(run["parameters"])]
+
+
+@dataclass(frozen=True)
+class RunTimes:
+    """When a run was created, first taken by the worker, and first ran."""
+
+    created: datetime
+    pending: datetime | None
+    started: datetime | None
+
+
+def run_times(sandbox: Sandbox, run_id: str) -> RunTimes:
+    states = sandbox.api.request("GET", f"/flow_run_states/?flow_run_id={run_id}")
+    found = sorted((datetime.fromisoformat(state["timestamp"]), state["type"]) for state in states)
+
+    def first(wanted: str) -> datetime | None:
+        return next((at for at, kind in found if kind == wanted), None)
+
+    return RunTimes(found[0][0], first("PENDING"), first("RUNNING"))
 
 
 def begun(times: RunTimes) -> datetime:
@@ -90,11 +109,11 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
     assert json.loads(out)["sent"] == len(archive)
     wait_until(lambda: states() == {"COMPLETED"}, 240, "the archive to be converted", every=1)
 
-    lane = [run_times(sandbox.api, run["id"]) for run in of_archive(sandbox, inbox)]
+    lane = [run_times(sandbox, run["id"]) for run in of_archive(sandbox, inbox)]
     met = 0
     for run in lives:
         assert run.state_name == "Completed"
-        times = run_times(sandbox.api, run.id)
+        times = run_times(sandbox, run.id)
         waiting = [
             other
             for other in lane

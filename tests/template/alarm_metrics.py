@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.runs.products.run_products import SERVICE as PRODUCTS
+from flows.runs.run_products import SERVICE as PRODUCTS
 from operations.reconcile.reconcile_report import NAMESPACE
 from operations.reconcile.reconcile_report import SERVICE as RECONCILE
 from tests.template.deliveries import log_group_arn, refusals_of_role

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from functools import cache
 from typing import Any
 
-from flows.runs.products.run_products import metric_line
+from flows.runs.run_products import metric_line
 from lambda_trigger.decisions.outcomes import Ignored, Reason, Rejected, Submitted, Waiting
 from lambda_trigger.telemetry import Telemetry
 from operations.console.report import FindingTally

@@ -29,7 +29,6 @@ class TrackFixes:
     """The fixes of a track.
 
     Attributes:
-        fixes: number of fixes, good or not.
         no_fix: those without a position: NaN, outside of the globe, or exactly 0 N 0 E.
         jumps: those that nothing could have reached from the others.
         good: which fixes are neither (bool, one for each).

@@ -38,7 +38,6 @@ class QualityFact:
 
     Attributes:
         name: for machines.
-        value: the measured value.
         threshold: the largest value that is not an alarm; None for information.
         sentence: for people.
         channels: the channels that it applies to; empty for the whole file.
@@ -69,10 +68,8 @@ def alarms(facts: Sequence[Mapping[str, Any]]) -> list[str]:
 def walk_facts(summary: FileSummary, *, name: str, lost: int = 0) -> list[QualityFact]:
     """The facts that the walk over the datagrams shows.
 
-    Args:
-        summary: summary of the raw file.
-        name: the file's own name, which may have a time.
-        lost: pings that only a sidecar shows to be lost.
+    `name` is the file's own, which may have a time; `lost` counts pings that only a sidecar shows
+    to be lost.
     """
     times = {
         channel: known
@@ -105,9 +102,7 @@ def _clock_backwards(times: Mapping[str, Times]) -> QualityFact:
 def _gaps(times: Mapping[str, Times], bursts: int) -> QualityFact | None:
     """The longest gap in median intervals of its channel; None if no channel has three pings.
 
-    Args:
-        times: times of each channel.
-        bursts: so many gaps of about one length are a schedule.
+    `bursts` gaps of about one length are a schedule.
     """
     found: dict[str, tuple[float, float, int]] = {}
     for channel, each in times.items():

@@ -38,7 +38,6 @@ class BatchFile:
     Attributes:
         name: shown to people: the raw file's name, or its index in the list; with the
             identity if it has one, because files in two folders may have the same name.
-        entry: the entry, unchanged.
         request: the requested conversion, or the error in the entry.
     """
 
@@ -58,11 +57,8 @@ class BatchParameters(Parameters):
 def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFile]:
     """Check the list, and each entry in it.
 
-    An invalid entry fails only its own file. An invalid list fails the run.
-
-    Args:
-        files: the entries.
-        run: `owner` and `run` of every ConversionRequest.
+    An invalid entry fails only its own file. An invalid list fails the run. `run` has `owner` and
+    `run` of every ConversionRequest.
 
     Raises:
         InvalidParameters: the list is empty, an entry is not an object, or two entries

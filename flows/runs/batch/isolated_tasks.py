@@ -33,17 +33,11 @@ def run_isolated(
 ) -> list[State[Any]]:
     """Run the task once for each call, and return the final states in the calls' order.
 
-    A process that dies affects other calls: a process pool fails as a whole, and Dask
-        suspects every call of the worker. So the unfinished calls are repeated one by
-        one, until the call that kills its process is found. That call is Crashed, and
-        the others continue in parallel. Threads share one process, and if it dies, the
-        run dies.
-
-    Args:
-        task: the task; its calls must be independent of each other and repeatable.
-        calls: parameters of each call.
-        workers: calls in parallel; a Dask scheduler that is already running uses its own number.
-        runner: the task runner.
+    A process that dies affects other calls: a process pool fails as a whole, and Dask suspects
+    every call of the worker. So the unfinished calls are repeated one by one, until the call that
+    kills its process is found. That call is Crashed, and the others continue in parallel. Threads
+    share one process, and if it dies, the run dies. Calls must be independent of each other and
+    repeatable. A Dask scheduler that is already running uses its own number of workers.
     """
     ended: dict[int, State[Any]] = {}
     left = list(range(len(calls)))

@@ -21,7 +21,6 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.convert_raw_sonar import convert_raw_sonar
 from flows.deployment.automations import (
-    HEARTBEAT,
     AutomationsError,
     Registration,
     read_automations,
@@ -191,7 +190,7 @@ def test_a_late_upload_a_dead_run_and_one_without_a_sign_of_life_are_reported(
         # As Prefect's engine sends it.
         event = {
             "id": str(uuid4()),
-            "event": HEARTBEAT,
+            "event": "prefect.flow-run.heartbeat",
             "occurred": datetime.now(UTC).isoformat(),
             "resource": {"prefect.resource.id": f"prefect.flow-run.{run_id}"},
             "related": [

@@ -25,7 +25,7 @@ from flows.deployment.deployment_specs import BACKFILL, conversions, drawing
 from flows.make_products import make_products
 from flows.products.jobs import in_child, product_jobs
 from flows.publishing.publication import Skipped
-from flows.runs.products.run_products import METRIC, STACK
+from flows.runs.run_products import METRIC, STACK
 from operations.clients.prefect_api import RateLimitedPrefectApi
 from operations.clients.prefect_health import prefect_facts
 from operations.draw.targets import DEPLOYMENT, request_runs, requested_outputs

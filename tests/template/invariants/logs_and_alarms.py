@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flows.products.jobs.product_jobs import SWITCH
-from flows.runs.products.run_products import STACK
+from flows.runs.run_products import STACK
 from tests.template.alarm_metrics import metrics_of
 from tests.template.invariants.registry import (
     ROOT,

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +10,6 @@ from events.notifications import (
     NotifiedObject,
     in_sns,
     in_sqs,
-    notification_bodies,
     s3_event,
 )
 from lambda_trigger.decisions.notifications import read_body
@@ -44,7 +42,7 @@ def test_every_legal_key_is_read_from_every_envelope(
     times_in_sns: int,
 ) -> None:
     item = NotifiedObject("inbox", key, size, "abc", version_id, generation=generation, lane=lane)
-    (body,) = notification_bodies([item], envelope)
+    body = ENVELOPES[envelope](item)
     for _ in range(times_in_sns):
         body = json.dumps(in_sns(body))
     for _ in range(times_in_sqs):
@@ -61,11 +59,6 @@ def test_several_objects_in_one_event_keep_their_order(keys: list[str]) -> None:
     event = s3_event(NotifiedObject("inbox", key, 1, "abc") for key in keys)
     uploads = read_body(json.dumps(event))
     assert [upload.key for upload in uploads if isinstance(upload, Upload)] == keys
-
-
-def test_an_unknown_envelope_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        notification_bodies([], "carrier pigeon")
 
 
 def test_a_storm_notifies_of_every_object_and_no_other() -> None:

@@ -1,33 +1,21 @@
-"""automations.toml is checked before it is registered, and covers every failure."""
+"""automations.toml is valid, and covers every failure."""
 
-import re
+import tomllib
 from dataclasses import replace
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.events import Event, RelatedResource, Resource
+from prefect.events.schemas.automations import EventTrigger
 from prefect.events.schemas.events import ResourceSpecification
 
-from flows.deployment.automations import AutomationsError, read_automations
+from flows.deployment.automations import AUTOMATIONS, read_automations
 from flows.failures.failure_report import FAILURES
 from flows.runs.failure_page import show_failure
 from tests.unit.flows.test_failure_report import REPORT
 
-ENTRY = """
-[[automation]]
-name = "one"
-description = "what"
-says = "words"
-[automation.trigger]
-posture = "Proactive"
-after = ["prefect.flow-run.heartbeat"]
-expect = ["prefect.flow-run.*"]
-within = 540
-"""
-
-
+HEARTBEAT = "prefect.flow-run.heartbeat"
 # How Prefect itself ends a run.
 BY_PREFECT = {"Crashed", "TimedOut"}
 
@@ -111,31 +99,13 @@ def test_a_webhook_is_sent_json_and_a_notification_words() -> None:
     assert (called.type, notified.type) == ("call-webhook", "send-notification")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "problem"),
-    [
-        ("[[automation]]", "[[automation]", "is not TOML"),
-        ("[[automation]]", "extra = 1\n[[automation]]", "only [[automation]] tables"),
-        ('says = "words"', "", "one: unknown or missing keys: says"),
-        (
-            'says = "words"',
-            'says = "words"\nenabled = false',
-            "one: unknown or missing keys: enabled",
-        ),
-        (
-            "within = 540",
-            "within = 539",
-            "one: trigger: a live run may send no heartbeat for 539 s",
-        ),
-        ("within = 540", "withn = 540", "one: trigger: unknown keys: withn"),
-        ("Proactive", "Sometimes", "one: trigger: posture: "),
-        ("within = 540", "within = 540\n" + ENTRY, "one: is defined twice"),
-    ],
-)
-def test_a_fault_is_named_with_its_place(tmp_path: Path, old: str, new: str, problem: str) -> None:
-    path = tmp_path / "automations.toml"
-    path.write_text(ENTRY)
-    assert len(read_automations(path)) == 1
-    path.write_text(ENTRY.replace(old, new))
-    with pytest.raises(AutomationsError, match=re.escape(problem)):
-        read_automations(path)
+def test_the_file_has_no_fault_that_prefect_would_accept() -> None:
+    entries = tomllib.loads(AUTOMATIONS.read_text())["automation"]
+    assert len({entry["name"] for entry in entries}) == len(entries)
+    for entry in entries:
+        # Prefect ignores unknown keys, so the trigger would not be the intended one.
+        assert entry["trigger"].keys() <= EventTrigger.model_fields.keys()
+    for automation in read_automations():
+        if HEARTBEAT in automation.trigger.after:
+            # A run sends a heartbeat every 180 s; on a busy machine up to two can be late.
+            assert automation.trigger.within.total_seconds() >= 540

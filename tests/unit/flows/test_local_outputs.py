@@ -27,9 +27,13 @@ from flows.core.outcomes import (
 from flows.encoding.codec_families import codec_family_of
 from flows.publishing import local_publishing
 from flows.publishing.identity import differences
-from flows.publishing.manifest import ManifestInvalidError, manifest_schema, read_manifest
+from flows.publishing.manifest import (
+    ManifestInvalidError,
+    manifest_rows,
+    manifest_schema,
+    read_manifest,
+)
 from flows.publishing.publication import Published, Skipped
-from flows.runs.run_progress import manifest_rows
 from flows.stores import durable_files
 from flows.stores.request import ConversionRequest
 

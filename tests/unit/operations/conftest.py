@@ -23,8 +23,7 @@ from flows.encoding.written_store import store_checksum
 from flows.stores import s3_client
 from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import parse_rules
-from operations.catalog.place import Place
-from operations.catalog.places import BucketPlace, FolderPlace
+from operations.catalog.places import BucketPlace, FolderPlace, Place
 from operations.clients.connections import OperationsServices
 from operations.clients.prefect_health import PrefectFacts
 from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns

@@ -24,14 +24,14 @@ from echodrop.command_line import app
 from gallery.server import GalleryServer
 from operations.catalog import places
 from operations.catalog.geometry import geometry_of, united
-from operations.catalog.place import (
+from operations.catalog.places import (
     ByteRange,
     ChangedMeanwhileError,
     FileContent,
     FolderListing,
+    FolderPlace,
     Place,
 )
-from operations.catalog.places import FolderPlace
 from operations.catalog.reading import STATE
 from operations.catalog.terminal import catalog
 from operations.catalog.writing import update_catalog
@@ -259,11 +259,11 @@ def test_an_update_reads_and_writes_only_what_changed(place: Place) -> None:
     for number in range(5):
         put(place, f"{number % 2}/{number}.zarr")
     place.write("0/x.zarr.failure.json", report("0/x.raw"), "application/json")
-    first = CountingPlace(place)
+    first: Any = CountingPlace(place)
     assert update_catalog(first, dry_run=True).written == 11
     assert not first.writes
     update_catalog(first)
-    second = CountingPlace(place)
+    second: Any = CountingPlace(place)
     update = update_catalog(second)
     assert (update.written, update.reading.read) == (0, 0)
     assert second.reads.keys() == {"catalog/state.json.gz"}
@@ -273,7 +273,7 @@ def test_an_update_reads_and_writes_only_what_changed(place: Place) -> None:
     put(place, "1/new.zarr")
     place.write("0/2.zarr.thumbnail.png", b"png", "image/png")
     place.delete(["1/3.zarr.manifest.json", "0/x.zarr.failure.json"])
-    third = CountingPlace(place)
+    third: Any = CountingPlace(place)
     update = update_catalog(third)
     manifests = {path for path in third.reads if path.endswith(".manifest.json")}
     assert manifests == {"0/0.zarr.manifest.json", "1/new.zarr.manifest.json"}
@@ -307,7 +307,7 @@ def test_outputs_in_a_folder_named_catalog_stay(place: Place) -> None:
 
 def test_of_two_writers_the_slower_one_corrects_what_it_overwrote(place: Place) -> None:
     put(place, "a.zarr")
-    slow = CountingPlace(place)
+    slow: Any = CountingPlace(place)
 
     def other_writer(path: str) -> None:
         if path.endswith("a.zarr.json"):
@@ -344,7 +344,7 @@ def test_writers_at_the_same_time_leave_one_whole_catalogue(place: Place) -> Non
 
 def test_a_writer_that_was_killed_is_made_up_for(place: Place) -> None:
     put(place, "a.zarr")
-    dying = CountingPlace(place)
+    dying: Any = CountingPlace(place)
 
     def die(path: str) -> None:
         if path == STATE:

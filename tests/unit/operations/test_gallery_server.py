@@ -16,8 +16,7 @@ from urllib3 import BaseHTTPResponse
 
 from gallery import live
 from gallery.server import GalleryServer
-from operations.catalog.place import FolderListing, Place
-from operations.catalog.places import FolderPlace
+from operations.catalog.places import FolderListing, FolderPlace, Place
 from operations.catalog.writing import update_catalog
 from sandbox.parts.waiting import wait_until
 from tests.unit.operations.conftest import put
@@ -196,7 +195,7 @@ def test_a_long_first_reading_shows_what_is_read_and_an_unwatched_list_costs_not
     place = FolderPlace(tmp_path)
     for number in range(200):
         put(place, f"{number}.zarr")
-    slow = SlowPlace(place)
+    slow: Any = SlowPlace(place)
     shown = live.LiveGallery(slow, every=0.05)
     time.sleep(0.2)
     assert slow.listings == 0
@@ -209,7 +208,7 @@ def test_a_long_first_reading_shows_what_is_read_and_an_unwatched_list_costs_not
     assert slow.listings <= listings + 2
     # What the stored catalogue has is not read again.
     update_catalog(place)
-    again = SlowPlace(place)
+    again: Any = SlowPlace(place)
     assert len(json.loads(live.LiveGallery(again).current().body)["outputs"]) == 200
     assert again.reads == 0
 

@@ -188,7 +188,8 @@ class Trigger:
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     def handle(self, event: Any, seconds: float = 30) -> dict[str, Any]:
-        deps = Dependencies("echodrop", rules_of(self.rules), self.storage, self.flow_runs)
+        fakes: Any = (self.storage, self.flow_runs)
+        deps = Dependencies("echodrop", rules_of(self.rules), *fakes)
         written = io.StringIO()
         try:
             with contextlib.redirect_stdout(written):

@@ -3,7 +3,7 @@
 It uses the real runtime client (awslambdaric), and runs alternately with a Lambda that
 does the same with Prefect's `run_deployment`:
 
-    python -m benchmarks.trigger.start_up [--rounds 20]
+    python -m benchmarks.trigger_start_up [--rounds 20]
 
 Exits with 1 if the trigger takes over half of the other's time, or its zip is over 1.5 MB.
 """
