@@ -30,12 +30,13 @@ OF_PLATFORM = {
     "DropKeelOffset": "drop_keel_offset",
     "DropKeelOffsetIsManual": "drop_keel_offset_is_manual",
 }
-_OF_ENVIRONMENT = frozenset(
+_OF_WATER = frozenset(
     (
-        *("Depth", "Acidity", "Salinity", "SoundSpeed", "Temperature", "Latitude"),
-        *("SoundVelocityProfile", "SoundVelocitySource", *OF_PLATFORM),
+        *("Depth", "Acidity", "Salinity", "SoundSpeed", "Temperature"),
+        *("SoundVelocityProfile", "SoundVelocitySource"),
     )
 )
+_OF_ENVIRONMENT = _OF_WATER | {"Latitude", *OF_PLATFORM}
 _NOTHING = frozenset[str]()
 # How an XML of this encoding begins, with and without a byte order mark.
 _UTF_16 = {
@@ -148,7 +149,7 @@ def changes_platform_only(root: ET.Element) -> bool:
     EK80 writes such ones for the drop keel in mid-file (echopype#1386).
     """
     given = {name for element in root.iter("Environment") for name in element.attrib}
-    return given <= OF_PLATFORM.keys() and root.find(".//Transducer") is None
+    return given.isdisjoint(_OF_WATER) and root.find(".//Transducer") is None
 
 
 def _is_text(text: str | None) -> bool:

@@ -58,6 +58,7 @@ def same_beams(one: Any, other: Any) -> bool:
         (KEEL_ALONE, 0.0, 2.5),
         (LEVEL, 4.0, 0.0),
         (b"<Environment/>", 0.0, 0.0),
+        (b'<Environment Latitude="45"/>', 0.0, 0.0),
     ],
 )
 @pytest.mark.parametrize(("source", "at"), [(POWER, "before all pings"), (FM, "between pings")])
