@@ -58,7 +58,7 @@ def publish_order(opened: OpenedRaw, scratch: Path, progress: Progress) -> Publi
     """The publish order for this file; `scratch` is an empty folder for it."""
     request, echodata = opened.request, opened.echodata
 
-    def encode(codec_family: int, put: Callable[[EncodedObject], None]) -> dict[str, bytes]:
+    def encode(codec_family: int | None, put: Callable[[EncodedObject], None]) -> dict[str, bytes]:
         try:
             return stream_zarr(
                 echodata,

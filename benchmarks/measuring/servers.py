@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # the stubs are installed for development alone
 
 INBOX, OUTPUT = "inbox", "output"
 _NAME = "benchmark"
+# The command of a task, and Prefect's own command.
+OURS = (sys.executable, "-m", "flows.runs.execute_run")
+PREFECTS = (sys.executable, "-m", "prefect", "flow-run", "execute")
 
 
 @contextlib.contextmanager
@@ -89,9 +92,10 @@ class FlowRunServer:
         path = f"/deployments/{self.deployment}/create_flow_run"
         return str(self.api.request("POST", path, {"parameters": parameters})["id"])
 
-    def execute(self, run_id: str, environment: dict[str, str]) -> Measured:
+    def execute(
+        self, run_id: str, environment: dict[str, str], command: Sequence[str] = OURS
+    ) -> Measured:
         """Execute a run as a task does, with these settings of Prefect's client."""
-        command = (sys.executable, "-m", "flows.runs.execute_run")
         more = {"PYTHONPATH": str(ROOT), "PREFECT__FLOW_RUN_ID": run_id}
         # Prefect copies the working directory for the run.
         return run(command, {**system_environment(), **environment, **more}, self.home / "work")

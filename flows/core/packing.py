@@ -43,6 +43,9 @@ class Codec:
 
 # docs/decisions/zarr-layout.md has the measurements for this choice.
 COMPACT_CODEC = Codec("zstd", 5, "bitshuffle")
+# Power: bitshuffle leaves planes of bits that are either noise or nearly constant, and in blocks of
+# this size the lowest level tells them apart as well as the fifth.
+POWER_CODEC = Codec("zstd", 1, "bitshuffle", 256 * 2**10)
 # Floats are mostly noise, which a higher level compresses little better. A block's four planes of
 # bytes have 128 KiB each, as much as one block of zstd: each gets its own code, and the planes of
 # noise are only copied. Blosc's own blocks, of 64 KiB, mix the planes.

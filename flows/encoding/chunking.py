@@ -12,12 +12,10 @@ from flows.core.packing import SAMPLE_DIMENSION
 # Dimensions, shape, and bytes per decoded element.
 Extent: TypeAlias = tuple[Sequence[str], Sequence[int], int]
 
-# Decoded bytes of one chunk. The stored chunk has a quarter of that for int16 power, before
-# compression.
-CHUNK_BYTES = 16 * 2**20
-# The same for complex samples, which are stored as float32 and are a tenth of their size after
-# compression: smaller chunks would only be more objects.
-COMPLEX_CHUNK_BYTES = 64 * 2**20
+# Decoded bytes of one chunk. The stored chunk has a quarter of that for int16 power and half of it
+# for complex samples, before compression. Smaller chunks would be more objects, whose price is more
+# than that of the conversion.
+CHUNK_BYTES = 64 * 2**20
 # Number of elements from which only some chunks of a variable are compared.
 LARGE_ELEMENTS = 2**16
 
@@ -45,7 +43,7 @@ def chunk_lengths(
     variables: Mapping[str, Extent],
     requested: Mapping[str, int] | None = None,
     *,
-    limit: int | None = None,
+    limit: int = CHUNK_BYTES,
 ) -> dict[str, tuple[int, ...]]:
     """The chunk shape of each variable of one group.
 
@@ -53,15 +51,13 @@ def chunk_lengths(
         backscatter matches one chunk of angles: one chunk if the widest variable fits
             in `limit`, else one channel and as many pings as fit. `requested`
             (dimension -> length, -1 for whole) overrides that for the sample variables.
-            Every other variable is one chunk unless it is larger than `limit`, by
-            default `COMPLEX_CHUNK_BYTES` for complex samples, else `CHUNK_BYTES`.
+            Every other variable is one chunk unless it is larger than `limit`.
 
     Raises ChunksNotUsableError for a length below 1 or a dimension that no sample
     variable has.
     """
     samples = {n: v for n, v in variables.items() if SAMPLE_DIMENSION in v[0]}
-    default = COMPLEX_CHUNK_BYTES if "backscatter_i" in samples else CHUNK_BYTES
-    lengths = _sample_lengths(list(samples.values()), limit or default)
+    lengths = _sample_lengths(list(samples.values()), limit)
     for dimension, length in (requested or {}).items():
         if length == 0 or length < -1:
             known = sorted({d for dims, _, _ in samples.values() for d in dims})
@@ -72,7 +68,7 @@ def chunk_lengths(
         if name in samples:
             wanted = [lengths.get(d, -1) for d in dims]
         else:
-            wanted = _whole_or_cut(shape, itemsize, limit or CHUNK_BYTES)
+            wanted = _whole_or_cut(shape, itemsize, limit)
         # A chunk has at least one element, even if the dimension has none.
         chunks[name] = tuple(
             max(1, s if w == -1 else min(s, w)) for s, w in zip(shape, wanted, strict=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flows.core.packing import Codec, Packing
 from flows.encoding.cf_variables import StorableVariable
 from flows.encoding.chunking import chunk_regions
-from flows.encoding.zarr_documents import OUTER_LEVEL, StoredArray, element_size
+from flows.encoding.zarr_documents import OUTER_LEVEL, StoredArray, constant_of, element_size
 
 T = TypeVar("T")
 Region: TypeAlias = tuple[slice, ...]
@@ -54,11 +54,14 @@ class ChunkWriter:
     ahead: int
     codec_family: int
 
-    def write(self, variable: StorableVariable, plan: ArrayPlan, put: Put) -> StoredArray:
+    def write(
+        self, variable: StorableVariable, plan: ArrayPlan, put: Put, *, constant: bool = False
+    ) -> StoredArray:
         """Pass each chunk to `put`, also one with only fill values; return the array's description.
 
         Chunks with a certain packing are passed on immediately. Others wait until all
-        chunks of their array are packed, because the next packing may be needed.
+        chunks of their array are packed, because the next packing may be needed. With
+        `constant` an array of one value has no chunk if it is not packed.
         """
         regions = dict(chunk_regions(variable.shape, plan.lengths))
         describe = partial(StoredArray, variable.dims, variable.shape, plan.lengths)
@@ -79,11 +82,21 @@ class ChunkWriter:
             return describe(
                 dtype=packing.stored, attributes=attributes, fill=packing.fill, codec=packing.codec
             )
+        unpacked = partial(
+            describe,
+            dtype=variable.dtype,
+            attributes=variable.attributes,
+            fill=plan.fill,
+            codec=plan.codec,
+        )
+        if constant and len(regions) == 1:
+            (region,) = regions.values()
+            value = constant_of(variable.read(region))
+            if value is not None:
+                return unpacked(constant=value)
         for index, body in self._unpacked(variable, plan, regions):
             put(index, body)
-        return describe(
-            dtype=variable.dtype, attributes=variable.attributes, fill=plan.fill, codec=plan.codec
-        )
+        return unpacked()
 
     def _unpacked(
         self,

@@ -9,6 +9,7 @@ array through zarr-python.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.packing import Codec
 from flows.encoding.zarr_layers import CONSOLIDATED_ROOT
@@ -26,6 +28,11 @@ Document: TypeAlias = dict[str, Any]
 # numcodecs' numbers for blosc's shuffles in format 2.
 _SHUFFLE_NUMBERS = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
+# Bytes of 64 characters.
+_LONGEST_CONSTANT = 256
+# Doubles have every integer below this one.
+_EXACT_INTEGERS = 2**53
+
 # The outer frame of codec family 1. Its level hardly matters, because its content is already
 # compressed; the frame only makes the family different.
 OUTER_LEVEL = 1
@@ -35,7 +42,8 @@ OUTER_LEVEL = 1
 class StoredArray:
     """The description that a reader needs for one array's chunks.
 
-    `fill` is the CF `_FillValue` or None; NaN is the only float.
+    `fill` is the CF `_FillValue` or None; NaN is the only float. `constant` is the value of
+    all elements of an array that has no chunks, as `constant_of` returns it, else None.
     """
 
     dims: tuple[str, ...]
@@ -45,6 +53,28 @@ class StoredArray:
     codec: Codec
     attributes: Mapping[str, Any]
     fill: int | float | None = None
+    constant: int | float | str | None = None
+
+
+def constant_of(values: NDArray[Any]) -> int | float | str | None:
+    """The value of all elements of an array, if a `fill_value` of format 3 has exactly its bits.
+
+    None if elements differ, for an array without elements, for texts of more than 64
+    characters (every group's metadata would repeat them), for a NaN other than numpy's own,
+    and for integers that JSON readers with only doubles would round.
+    """
+    flat = np.ascontiguousarray(values).reshape(-1)
+    bits = flat.view(f"V{flat.itemsize}")
+    if not flat.size or flat.itemsize > _LONGEST_CONSTANT or (bits != bits[0]).any():
+        return None
+    value: int | float | str = flat[0].item()
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN" if bits[0] == np.full(1, np.nan, flat.dtype).view(bits.dtype)[0] else None
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, int) and abs(value) >= _EXACT_INTEGERS:
+        return None
+    return value
 
 
 def array_documents(
@@ -189,7 +219,9 @@ def _array_v2(array: StoredArray, codec_family: int) -> Document:
     }
 
 
-def _fill_value_v3(array: StoredArray) -> int | str:
+def _fill_value_v3(array: StoredArray) -> int | float | str:
+    if array.constant is not None:
+        return array.constant
     if isinstance(array.fill, int):
         return array.fill
     return {"f": "NaN", "U": ""}.get(array.dtype.kind, 0)

@@ -40,7 +40,7 @@ def encode_zarr(
     compact: bool = True,
     chunks: Mapping[str, int] | None = None,
     zarr_format: ZarrFormat = 3,
-    codec_family: int = 0,
+    codec_family: int | None = 0,
 ) -> dict[str, bytes]:
     """The store of an EchoData in memory: key relative to its root -> object body.
 
@@ -65,7 +65,7 @@ def stream_zarr(
     compact: bool = True,
     chunks: Mapping[str, int] | None = None,
     zarr_format: ZarrFormat = 3,
-    codec_family: int = 0,
+    codec_family: int | None = 0,
 ) -> dict[str, bytes]:
     """Pass the chunks of an EchoData's store to `put`; return the store's metadata, key -> body.
 
@@ -75,7 +75,9 @@ def stream_zarr(
     chunks: dimension -> length for the sample variables; -1 for whole.
     codec_family: 0 or 1; a chunk of one family never decodes with the metadata of the
         other. Every chunk is written, also one with only fill values, because a missing
-        chunk would read as fill values with any metadata.
+        chunk would read as fill values with any metadata. None is 0 where no reader can
+        have older metadata: a small array of one value then has no chunk in format 3 if
+        `compact`, only the value as its `fill_value`.
 
     Consolidated metadata is in the root and in every group. Raises
     ChunksNotUsableError for `chunks` that fit no sample variable,
@@ -88,7 +90,8 @@ def stream_zarr(
     variables = [v for group in groups.values() for v in group.variables.values()]
     values, done = sum(map(_values_bytes, variables)) or 1, 0
     with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
-        writer = ChunkWriter(pool, workers, codec_family)
+        writer = ChunkWriter(pool, workers, codec_family or 0)
+        constants = codec_family is None and compact and zarr_format == 3
         for path, group in groups.items():
             prefix = f"{path}/" if path else ""
             _add(documents, prefix, group_documents(group.attributes, zarr_format))
@@ -103,8 +106,10 @@ def stream_zarr(
                     variable,
                     plans[name],
                     functools.partial(_put_chunk, put, make, array, zarr_format),
+                    # Ping times are always read back.
+                    constant=constants and keep and name != "ping_time",
                 )
-                _add(documents, array, array_documents(stored, zarr_format, codec_family))
+                _add(documents, array, array_documents(stored, zarr_format, codec_family or 0))
     objects = {key: as_bytes(document) for key, document in documents.items()}
     for path in groups:
         key, document = consolidate(documents, path, zarr_format)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.products.echogram import MAX_BINS, DrawnPanel, Echogram, column_means, percentiles
-from flows.products.sv.calibration import BLOCK_SAMPLES
 from flows.products.sv.depth_bins import (
     Linear,
     VerticalGrid,
@@ -19,6 +18,8 @@ from flows.products.sv.depth_bins import (
     linear,
 )
 
+# Samples that are read at once.
+_READ_SAMPLES = 1_000_000
 _AMPLITUDE = "echo amplitude (dB)"
 _VELOCITY = "velocity (m s⁻¹)"
 #: `coordinate_system` of a data record.
@@ -97,9 +98,12 @@ def _parts(
     is_amplitude: bool,
 ) -> Iterator[tuple[NDArray[np.intp], Linear]]:
     """The pings' means by bin, a block of pings at a time."""
-    block = max(1, BLOCK_SAMPLES // samples.sizes["range_sample"])
+    block = max(1, _READ_SAMPLES // samples.sizes["range_sample"])
     for begin in range(0, pings.size, block):
         places = np.arange(begin, min(begin + block, pings.size))
-        values = samples.isel(ping_time=pings[places]).values.astype(np.float32)
+        first_ping, last_ping = pings[places[[0, -1]]]
+        # All between, of which the pings are taken: a selection in the store takes longer.
+        read = samples.isel(ping_time=slice(int(first_ping), int(last_ping) + 1)).values
+        values = read[pings[places] - first_ping].astype(np.float32)
         power = linear(values) if is_amplitude else values
         yield places, bin_means(power, first[places], cell[places], grid)

@@ -72,6 +72,7 @@ class FilesOfVersion:
 
     def __init__(self, files: ProductFiles, output: str, sha256: str) -> None:
         self._files, self._output, self._sha256 = files, output, sha256
+        self._read = b""
 
     def read(self, suffix: str) -> bytes | None:
         """See ProductFiles."""
@@ -93,13 +94,13 @@ class FilesOfVersion:
         self._files.remove(suffix)
 
     def _check(self) -> None:
-        body = self._files.read(MANIFEST_SUFFIX)
-        if (
-            body is None
-            or read_manifest(body, self._output + MANIFEST_SUFFIX)["output"]["sha256"]
-            != self._sha256
-        ):
+        body = self._files.read(MANIFEST_SUFFIX) or b""
+        if body and body == self._read:
+            return
+        manifest = body and read_manifest(body, self._output + MANIFEST_SUFFIX)
+        if not manifest or manifest["output"]["sha256"] != self._sha256:
             raise OutputReplacedError(self._output)
+        self._read = body
 
 
 class LocalProductFiles:

@@ -2,7 +2,7 @@
 
 One regular grid of depths (or ranges) for all channels and pings, so that heave does not
 smear, and one column for each ping. Each level halves what is larger than one tile, by
-linear means. `viewer_contract.py` checks a store.
+linear means. `tests/viewer_contract.py` checks a store.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from flows.rawfile.lazy_array import Region
 
 Item = TypeVar("Item")
 
-_CHUNKS_OF_A_LARGE_VARIABLE = 3
+_CHUNKS_OF_A_LARGE_VARIABLE = 2
 # Values compared at a time: their temporary arrays fit in the processor's cache.
 _BLOCK_BYTES = 2**20
 _BLOCKS_OF_A_CHUNK = 16
@@ -37,7 +37,7 @@ def chunk_keys(path: str, array: zarr.Array[Any]) -> list[tuple[str, Region]]:
 def chunks_to_decode(
     arrays: Mapping[str, zarr.Array[Any]], *, all_of_them: bool
 ) -> dict[str, tuple[str, Region]]:
-    """Key -> array path and region: of each large array the first, last and some others, or all."""
+    """Key -> array path and region: of each large array the last chunk and another, or all."""
     chosen: dict[str, tuple[str, Region]] = {}
     for path, array in arrays.items():
         if is_large(array.shape):
@@ -49,10 +49,9 @@ def chunks_to_decode(
 
 
 def _some(items: Sequence[Item], wanted: int) -> list[Item]:
-    """The first, the last, and random ones between them."""
-    between = items[1:-1]
-    chosen = random.sample(between, min(wanted - 2, len(between)))
-    return [items[0], *chosen, items[-1]] if len(items) > 1 else list(items)
+    """The last, which may be shorter than the others, and random ones before it."""
+    before = items[:-1]
+    return [*random.sample(before, min(wanted - 1, len(before))), items[-1]]
 
 
 def blocks_to_compare(

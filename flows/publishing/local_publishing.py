@@ -163,7 +163,7 @@ def _build_zarr(
         found = output.path / name
         return found.read_bytes() if found.is_file() else None
 
-    family = family_unlike(read) or 0
+    family = (family_unlike(read) or 0) if output.path.exists() else None
     written = WrittenStore()
     store = durable_files.StoreFolder(beside)
 
@@ -180,7 +180,7 @@ def _build_zarr(
     with order.stage("verify"):
         check = ZarrVerification(output.uri, written, order.echodata, order.verify)
         verification = check.read_back(FolderReadBack(beside), etags={})
-    return manifests.described_store(written, family), verification
+    return manifests.described_store(written, family or 0), verification
 
 
 def _build_netcdf(

@@ -16,8 +16,9 @@ from flows.stores.request import VerifyMode
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# Encodes in the given codec family, passes on each chunk, and returns the metadata.
-EncodeZarr = Callable[[int, Callable[[EncodedObject], None]], dict[str, bytes]]
+# Encodes in the given codec family, None for a new output, passes on each chunk, and returns the
+# metadata.
+EncodeZarr = Callable[[int | None, Callable[[EncodedObject], None]], dict[str, bytes]]
 # Writes a netCDF file to the given path.
 WriteNetcdf = Callable[[Path], None]
 

@@ -19,8 +19,6 @@ from flows.publishing.zarr_verification import ZarrVerification
 from flows.stores.object_store import ObjectEntry, ObjectStore
 from flows.stores.parallel_requests import CONNECTIONS, request_pool
 
-_FAMILY_OF_NEW = 0
-
 
 @dataclass(frozen=True)
 class S3ReadBack:
@@ -98,11 +96,11 @@ def put_zarr(
                     # If the claim was lost in the meantime, they belong to another run.
                     attempt.claim.fence()
                     attempt.store.delete(leftovers)
-    return described_store(written, family), verification
+    return described_store(written, family or 0), verification
 
 
-def _codec_family(attempt: S3Attempt, old: set[str], *, is_published: bool) -> int:
-    """The family that readers of the previous output cannot decode."""
+def _codec_family(attempt: S3Attempt, old: set[str], *, is_published: bool) -> int | None:
+    """The family that readers of the previous output cannot decode; None without such an output."""
     family = attempt.claim.codec_family
     if family is not None and not is_published:
         # An earlier run has hidden the previous output, and has chosen the family.
@@ -115,7 +113,7 @@ def _codec_family(attempt: S3Attempt, old: set[str], *, is_published: bool) -> i
 
     family = family_unlike(read)
     if family is None:
-        return _FAMILY_OF_NEW
+        return 0 if old else None
     attempt.claim.store_codec_family(family)
     return family
 

@@ -149,7 +149,8 @@ def _chosen_datagrams(
         offset, pulse = int(pings.offset[row]), int(pings.transmit[row])
         if has_parameters:
             first = min(x for x in (pulse, offset) if x >= 0)
-            if parameters := parameters_before(fd, first, ends, start):
+            channel = pings.names[int(pings.channel[row])]
+            if parameters := parameters_before(fd, first, channel, ends, start):
                 yield parameters
         if pulse >= 0:
             yield of_pulses[pulse]

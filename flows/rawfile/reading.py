@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from flows.walk.sample_index import Int64s
-from flows.walk.simrad.xml import is_parameters
+from flows.walk.simrad.xml import parameters_channel
 
 _AT_ONCE = 1 << 20
 
@@ -60,12 +60,13 @@ def datagrams_between(fd: int, start: int, end: int) -> Iterator[bytes]:
         position += length
 
 
-def parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
+def parameters_before(fd: int, offset: int, channel: str, ends: Int64s, start: int) -> bytes:
     """The last parameter XML before a ping, which belongs to it (the walk has checked that).
 
     Args:
         fd: the raw file.
         offset: offset of the ping, or of its transmit pulse.
+        channel: its channel.
         ends: offsets after each sample datagram, ascending.
         start: offset of the part of the file that is converted.
 
@@ -77,7 +78,8 @@ def parameters_before(fd: int, offset: int, ends: Int64s, start: int) -> bytes:
     while True:
         begin = int(ends[at - 1]) if at > 0 else start
         between = read_exactly(fd, stop - begin, begin) if stop > begin else b""
-        found = [d for d in datagrams_in(between) if d[4:8] == b"XML0" and is_parameters(d[16:-4])]
+        xmls = [d for d in datagrams_in(between) if d[4:8] == b"XML0"]
+        found = [d for d in xmls if parameters_channel(d[16:-4]) == channel]
         if found:
             return found[-1]
         if at == 0:

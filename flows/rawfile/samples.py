@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.packing import COMPLEX_PACKING, SIMRAD_POWER_STEP, Packing
+from flows.core.packing import COMPLEX_PACKING, POWER_CODEC, SIMRAD_POWER_STEP, Packing
 from flows.rawfile.lazy_array import LazyArray, Region
 from flows.rawfile.reading import read_exactly
 from flows.walk.sample_index import ANGLE, FLOAT32, POWER, Int64s, SampleIndex
@@ -116,8 +116,8 @@ class PingSamples(LazyArray):
             # The fill value is the least that a sample can be.
             taken = any(block.min() == _INT16_FILL for block in self._all_pings())
             if taken:
-                return Packing(np.dtype("int32"), SIMRAD_POWER_STEP, _INT32_FILL)
-            return Packing(np.dtype("int16"), SIMRAD_POWER_STEP, _INT16_FILL)
+                return Packing(np.dtype("int32"), SIMRAD_POWER_STEP, _INT32_FILL, POWER_CODEC)
+            return Packing(np.dtype("int16"), SIMRAD_POWER_STEP, _INT16_FILL, POWER_CODEC)
         if self._part in {"real", "imaginary"}:
             return COMPLEX_PACKING
         return None

@@ -64,20 +64,22 @@ def cuts_of(index: SampleIndex, kept: Int64s, pulses: SampleIndex | None = None)
     with_pulses = np.unique(pulses.channel) if pulses is not None else np.empty(0, np.int64)
     lacks = (index.transmit < 0) & np.isin(index.channel, with_pulses)
     written = written_kinds(index)
-    return _cuts(
-        index.offset, index.end, index.count, index.kind, kept, written, shift, lacks.astype(int)
-    )
+    return _cuts(index, kept, written, shift, lacks.astype(int))
 
 
 def uncut(index: SampleIndex) -> list[Cut]:
     """Each sample datagram with all of its samples."""
     shift = index.shift if index.shift.size else np.zeros(len(index), np.int64)
-    same = (index.offset, index.end, index.count, index.kind)
-    return _cuts(*same, index.count, index.kind, shift)
+    return _cuts(index, index.count, index.kind, shift)
 
 
-def _cuts(*columns: Int64s) -> list[Cut]:
-    return [Cut(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
+def _cuts(
+    index: SampleIndex, kept: Int64s, written: Int64s, shift: Int64s, *lacks: Int64s
+) -> list[Cut]:
+    same = (index.offset, index.end, index.count, index.kind, kept, written, shift)
+    names = [index.names[number] for number in index.channel.tolist()]
+    columns = (*(c.tolist() for c in same), names, *(c.tolist() for c in lacks))
+    return [Cut(*row) for row in zip(*columns, strict=True)]
 
 
 def write_skeleton(  # noqa: PLR0917 - one call, by position

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ class RecordIndex:
         times: datetime64[ns] as in echopype, NaT for strings and records without a date.
         layout: number of its layout, -1 for strings. Records of one layout have the same
             fields, of the same shapes and dtypes.
+        checksum: CRC-32 of its data.
     """
 
     offset: Int64s
@@ -32,6 +34,7 @@ class RecordIndex:
     id: Int64s
     times: NDArray[np.datetime64]
     layout: Int64s
+    checksum: Int64s
 
     def __len__(self) -> int:
         return int(self.offset.size)
@@ -62,14 +65,14 @@ class RecordIndexer:
         layout = -1
         if id_ != STRING:
             layout = self._layouts.setdefault(_layout(id_, data), len(self._layouts))
-        self._numbers.extend((offset, end, id_, int(time.astype(np.int64)), layout))
+        self._numbers.extend((offset, end, id_, int(time.astype(np.int64)), layout, crc32(data)))
 
     def index(self) -> RecordIndex:
         """The index of the added records."""
-        # Copied column by column: a view would keep all five columns in memory.
-        numbers = np.frombuffer(self._numbers, np.int64).reshape(-1, 5)
-        offset, end, id_, times, layout = (numbers[:, column].copy() for column in range(5))
-        return RecordIndex(offset, end, id_, times.view("datetime64[ns]"), layout)
+        # Copied column by column: a view would keep all columns in memory.
+        numbers = np.frombuffer(self._numbers, np.int64).reshape(-1, 6)
+        offset, end, id_, times, *others = (numbers[:, column].copy() for column in range(6))
+        return RecordIndex(offset, end, id_, times.view("datetime64[ns]"), *others)
 
 
 def _layout(id_: int, data: bytes) -> tuple[int, int, bytes]:

@@ -20,7 +20,7 @@ COLD_SECONDS = 45.0
 # `flows.runs.execute_run` before the flow begins: interpreter, Prefect, the run's parameters.
 PREFECT_SECONDS = 5.0
 _FILE_SECONDS, _SECONDS_A_MB = 9.0, 0.06
-_FILE_OBJECTS, _OBJECTS_A_MB = 240, 0.8
+_FILE_OBJECTS, _OBJECTS_A_MB = 240, 0.2
 
 
 def dollars_of_task(prices: Fargate, size: TaskSize, seconds: float, objects: float) -> float:

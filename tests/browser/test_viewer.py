@@ -13,7 +13,6 @@ import pytest
 import zarr
 from playwright.sync_api import Page, expect
 
-from flows.products.viewer_contract import violations
 from tests.browser.conftest import Visitor
 from tests.browser.site import (
     NO_FIX,
@@ -22,6 +21,7 @@ from tests.browser.site import (
     write_catalogue,
     write_viewer_store,
 )
+from tests.viewer_contract import violations
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 

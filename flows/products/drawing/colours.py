@@ -9,6 +9,15 @@ from numpy.typing import NDArray
 
 # Of Simrad's EK500: 12 colours, and white below.
 _EK500 = "9f9f9f 5f5f5f 0000ff 00007f 00bf00 007f00 ffff00 ff7f00 ff00bf ff0000 a6533c 783c28"
+# Two of matplotlib, whose import takes as long as the picture: evenly spaced colours, between which
+# red, green and blue are linear. `RdBu` is ColorBrewer's.
+_VIRIDIS = (
+    "44015446085c471063481769481d6f482475472a7a46307e453781433d844142873f48893d4e8a"
+    "3a538b38598c355e8d33638d31688e2e6d8e2c718e2a768e297b8e27808e25848e23898e218e8d"
+    "20928c1f978b1e9c891fa18821a58524aa8328ae802eb37c35b7793dbc7446c06f50c46a5ac864"
+    "65cb5e70cf577cd25089d54895d840a2da37b0dd2fbddf26cae11fd8e219e5e419f1e51dfde725"
+)  # fmt: skip
+_RDBU_R = "0530612166ac4393c392c5ded1e5f0f7f7f7fddbc7f4a582d6604db2182b67001f"
 _GREYS = 32
 #: Numbers that each palette has; between black and white are greys.
 BLACK, WHITE, NO_DATA, PASSIVE = 0, _GREYS - 1, _GREYS, _GREYS + 1
@@ -65,6 +74,11 @@ def _colours_of(name: str, most: int) -> NDArray[np.uint8]:
     """The colours of `ek500`, of one of cmocean such as `haline`, or of one of matplotlib."""
     if name == "ek500":
         return np.frombuffer(bytes.fromhex(_EK500), np.uint8).reshape(-1, 3)
+    if table := {"viridis": _VIRIDIS, "RdBu_r": _RDBU_R}.get(name):
+        known = np.frombuffer(bytes.fromhex(table), np.uint8).reshape(-1, 3)
+        at = np.linspace(0, len(known) - 1, min(most, 256))
+        mixed = [np.interp(at, np.arange(len(known)), known[:, part]) for part in range(3)]
+        return np.round(np.column_stack(mixed)).astype(np.uint8)
     # Their import takes longer than the drawing, and most pictures need neither.
     import cmocean  # noqa: PLC0415
     from matplotlib import colormaps  # noqa: PLC0415

@@ -32,10 +32,6 @@ class Scratch:
             self._bytes = np.empty(size, np.uint8)
         return self._bytes[:size]
 
-    def clear(self) -> None:
-        """Give the memory back."""
-        self._bytes = np.empty(0, np.uint8)
-
 
 def decoded_rows(
     body: bytes | memoryview, row: NDArray[np.generic], numbers: NDArray[np.intp], scratch: Scratch
@@ -55,7 +51,7 @@ def decoded_rows(
     version, inner, flags, size, total, block, _ = _HEADER.unpack_from(body)
     count = -(-total // block) if block else 0
     if not numbers.size or flags & _IS_STORED or row.nbytes == 0 or count < 2:
-        return _whole(body, row)[numbers]
+        return _of_all(body, row, numbers, scratch)
     is_needed = np.zeros(count + 1, np.intp)
     np.add.at(is_needed, begins // block, 1)
     np.add.at(is_needed, (begins + row.nbytes - 1) // block + 1, -1)
@@ -64,7 +60,7 @@ def decoded_rows(
         # The last block may be shorter than a block, which a body alone may not be.
         needed = np.array([max(0, int(needed[0]) - 1), max(1, int(needed[0]))])
     if needed.size > count * _MOST:
-        return _whole(body, row)[numbers]
+        return _of_all(body, row, numbers, scratch)
     starts = np.frombuffer(body, "<i4", count, _HEADER.size)
     # Threads may have written the blocks in any order.
     ends = dict(zip(np.sort(starts), [*np.sort(starts)[1:], len(body)], strict=True))
@@ -84,5 +80,9 @@ def decoded_rows(
     return found.view(row.dtype).reshape(-1, *row.shape)
 
 
-def _whole(body: bytes | memoryview, row: NDArray[np.generic]) -> NDArray[np.generic]:
-    return np.frombuffer(blosc.decompress(body), row.dtype).reshape(-1, *row.shape)
+def _of_all(
+    body: bytes | memoryview, row: NDArray[np.generic], numbers: NDArray[np.intp], scratch: Scratch
+) -> NDArray[np.generic]:
+    decoded = scratch.of(_HEADER.unpack_from(body)[4])
+    blosc.decompress(body, decoded)
+    return decoded.view(row.dtype).reshape(-1, *row.shape)[numbers]

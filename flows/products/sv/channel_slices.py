@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flows.products.sv.depth_bins import numbered
 from flows.products.sv.group_parts import GroupParts, picked
 from flows.products.sv.panels import Floats, Ints, Panel
 from flows.products.sv.stored_samples import Stored
@@ -36,10 +37,6 @@ class ChannelSlices:
     def __init__(self, parts: GroupParts, panel: Panel) -> None:
         self.panel = panel
         self.parts = parts
-        self._beam, self._environment, self._vendor = (
-            each.isel(channel=[panel.channel]) if "channel" in each.dims else each
-            for each in (parts.beam, parts.environment, parts.vendor)
-        )
         self.by_ping = parts.water_by_ping(panel.channel)
         self.filters = self._filter_of_ping()
         self.settings, self.pulses = self._settings_of_pings()
@@ -47,15 +44,18 @@ class ChannelSlices:
     def of(self, places: Ints, samples: Stored | None) -> Any:  # noqa: ANN401 - echopype ships no types
         """An EchoData of these pings of this channel alone, which must have one pulse and filter."""
         pings = self.panel.pings[places]
-        environment = _without_times(self._environment, self.by_ping)
+        beam, environment, vendor = (
+            each.isel(channel=[self.panel.channel]) if "channel" in each.dims else each
+            for each in (self.parts.beam, self.parts.environment, self.parts.vendor)
+        )
+        environment = _without_times(environment, self.by_ping)
         for name, by_ping in self.by_ping.items():
             environment[name] = by_ping.isel(ping_time=pings).rename(ping_time="time1")
-        vendor = _without_pings(self._vendor, self.panel)
+        vendor = _without_pings(vendor, self.panel)
         if "filter_time" in vendor.dims:
             vendor = vendor.isel(filter_time=[int(self.filters[places[0]])])
-        beam = self._beam.isel(ping_time=pings)
         whole = samples and {name: values[None] for name, values in samples.items()}
-        return _echodata(self, beam, environment, vendor, whole)
+        return _echodata(self, beam.isel(ping_time=pings), environment, vendor, whole)
 
     @staticmethod
     def of_first_pings(slices: Sequence[ChannelSlices], samples: Stored | None) -> Any:  # noqa: ANN401 - as above
@@ -93,13 +93,15 @@ class ChannelSlices:
 
     def _filter_of_ping(self) -> Ints:
         """The filters in force at each of the panel's pings, as numbers of `filter_time`."""
-        if self._vendor.sizes.get("filter_time", 1) == 1:
+        vendor = self.parts.vendor
+        if vendor.sizes.get("filter_time", 1) == 1:
             return np.zeros(self.panel.pings.size, np.intp)
-        set_ = np.isfinite(self._vendor["PC_deci_fac"].isel(channel=0).values)
+        factors = vendor["PC_deci_fac"].variable.isel(channel=self.panel.channel)
+        set_ = np.isfinite(factors.values)
         numbers = np.flatnonzero(set_)
         if not numbers.size:
             return np.zeros(self.panel.pings.size, np.intp)
-        times = self._vendor["filter_time"].values[numbers]
+        times = vendor["filter_time"].values[numbers]
         found = np.searchsorted(times, self.panel.times, side="right") - 1
         return numbers[np.maximum(found, 0)]
 
@@ -107,16 +109,18 @@ class ChannelSlices:
         """For each of the panel's pings, a number of its setting and one of its pulse."""
         pings = self.panel.pings
         columns: dict[str, Floats] = {"filter": self.filters.astype(np.float64)}
-        one = self._beam.isel(channel=0)
         for name in (*_PULSE, "transmit_power"):
-            if name in one and one[name].dims == ("ping_time",):
-                columns[name] = one[name].values[pings].astype(np.float64)
+            if name in self.parts.beam:
+                own = self.parts.beam[name].variable
+                own = own.isel(channel=self.panel.channel) if "channel" in own.dims else own
+                if own.dims == ("ping_time",):
+                    columns[name] = own.values[pings].astype(np.float64)
         pulse = [values for name, values in columns.items() if name != "transmit_power"]
         for name, by_ping in self.by_ping.items():
             # The temperature of an EK60 is of no use to its calibration, and changes often.
             if name != "temperature" or self.parts.model not in {"EK60", "ES70"}:
                 columns[f"of the water: {name}"] = by_ping.values[..., pings].reshape(pings.size)
-        return _numbered(list(columns.values())), _numbered(pulse)
+        return numbered(columns.values(), pings.size), numbered(pulse, pings.size)
 
 
 def _without_times(environment: xr.Dataset, by_ping: Mapping[str, xr.DataArray]) -> xr.Dataset:
@@ -161,9 +165,3 @@ def _echodata(
     made = EchoData(converted_raw_path="block", sonar_model=parts.model)
     made._set_tree(xr.DataTree.from_dict(groups))  # noqa: SLF001 - as open_converted does
     return made
-
-
-def _numbered(columns: list[Floats]) -> Ints:
-    """A number for each row, the same for equal rows; NaN equals NaN."""
-    rows = np.nan_to_num(np.column_stack(columns), nan=-1e300)
-    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)

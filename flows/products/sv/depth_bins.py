@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.products.sv.panels import Floats
+from flows.products.sv.panels import Floats, Ints
 
 Linear = NDArray[np.float32]
 
@@ -41,8 +42,8 @@ def grid_over(first: float, last: float, finest: float, most: int) -> VerticalGr
 
 def linear(decibels: NDArray[np.float32]) -> Linear:
     """10^(dB/10)."""
-    power: Linear = np.exp(decibels * np.float32(np.log(10) / 10))
-    return power
+    power: Linear = decibels * np.float32(np.log(10) / 10)
+    return np.exp(power, out=power)
 
 
 def in_decibels(values: Linear | Floats) -> NDArray[np.float32]:
@@ -61,6 +62,22 @@ def first_and_step(ranges: Floats) -> tuple[Floats, Floats]:
     with np.errstate(divide="ignore", invalid="ignore"):
         step = (ranges[rows, last] - ranges[rows, first]) / (last - first)
     return ranges[rows, first] - first * step, step
+
+
+def numbered(columns: Iterable[Floats], size: int) -> Ints:
+    """A number for each of `size` rows, the same for equal rows; NaN equals NaN."""
+    numbers = np.zeros(size, np.intp)
+    for column in columns:
+        distinct, own = np.unique(column, return_inverse=True)
+        if distinct.size > 1:
+            numbers = np.unique(numbers * distinct.size + own, return_inverse=True)[1]
+    return numbers
+
+
+def groups_of(numbers: Ints) -> Iterator[Ints]:
+    """The places of each distinct number."""
+    for number in np.unique(numbers):
+        yield np.flatnonzero(numbers == number)
 
 
 def bin_means(values: Linear, start: Floats, step: Floats, grid: VerticalGrid) -> Linear:
@@ -84,11 +101,10 @@ def bin_means(values: Linear, start: Floats, step: Floats, grid: VerticalGrid) -
     missing = np.isnan(values)
     power = np.where(missing, np.float32(0), values) if missing.any() else values
     # Pings with the same geometry share the samples of each bin.
-    kinds, kind_of = np.unique(np.column_stack([start, step]), axis=0, return_inverse=True)
-    for number, (first, spacing) in enumerate(kinds.tolist()):
+    for rows in groups_of(numbered([start, step], start.size)):
+        first, spacing = float(start[rows[0]]), float(step[rows[0]])
         if not np.isfinite(first) or not np.isfinite(spacing) or spacing <= 0:
             continue
-        rows = np.flatnonzero(kind_of.reshape(-1) == number)
         every = rows.size == values.shape[0]
         sums, counts = _binned(
             power if every else power[rows],

@@ -6,13 +6,13 @@ calibrates one ping of known power for each setting.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from flows.products.sv.channel_slices import ChannelSlices
-from flows.products.sv.depth_bins import first_and_step
+from flows.products.sv.depth_bins import first_and_step, groups_of
 from flows.products.sv.echopype_sv import (
     ComputedSv,
     NotCalibratedError,
@@ -120,12 +120,6 @@ class Gains:
                 "all Sv are NaN: a value that the calibration needs is missing"
             )
         return found
-
-
-def groups_of(numbers: Ints) -> Iterator[Ints]:
-    """The places of each distinct number."""
-    for number in np.unique(numbers):
-        yield np.flatnonzero(numbers == number)
 
 
 def compute_first_gains(channels: Sequence[Gains]) -> None:

@@ -124,17 +124,16 @@ class StoredSamples:
         sectors: of a ping.
     """
 
-    def __init__(self, echodata: Any, panel: Panel) -> None:  # noqa: ANN401 - echopype ships no types
+    def __init__(self, echodata: Any, panel: Panel, scratch: Scratch) -> None:  # noqa: ANN401 - echopype ships no types
         stored: dict[tuple[str, str], xr.Variable] = echodata.stored_samples
         arrays: dict[tuple[str, str], zarr.Array[Any]] = echodata.stored_arrays
-        self._scratch = Scratch()
         self._rows: dict[str, _Rows] = {}
         for name in ("backscatter_r", "backscatter_i"):
             key = (panel.group, name)
             variable, array = stored.get(key), arrays.get(key)
             if variable is not None and array is not None and _ChunkRows.can_read(array):
                 attributes = dict(variable.attrs)
-                self._rows[name] = _ChunkRows(array, panel.channel, attributes, self._scratch)
+                self._rows[name] = _ChunkRows(array, panel.channel, attributes, scratch)
             elif variable is not None:
                 self._rows[name] = _VariableRows(variable, panel.channel)
         real = self._rows["backscatter_r"]
@@ -150,7 +149,6 @@ class StoredSamples:
         for part in np.split(places, np.flatnonzero(np.diff(self._units[places])) + 1):
             pings = self._pings[part]
             yield part, {name: rows.read(pings) for name, rows in self._rows.items()}
-        self._scratch.clear()
 
     def last_sample(self, place: int) -> int | None:
         """The last sample of a ping, before all pings are read; None if it has none."""

@@ -138,7 +138,7 @@ class _State:
     def environments(self) -> None:
         """EK80: the Environment of each ping."""
         facts = self.facts
-        if len(facts.environments) < 2:
+        if not facts.environments:
             return
         of_pings = (facts.environments, facts.environment, facts.index.times)
         self.take("Environment", correct_environment(self.get("Environment"), *of_pings))

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from flows.rawfile.corrections.correction import Correction, Int64s, Times
+from flows.rawfile.corrections.correction import Correction, Floats, Int64s, Times
 from flows.rawfile.corrections.steps import knots, states_at, with_another_state
 from flows.rawfile.corrections.xml_values import Environment
 
@@ -88,7 +89,7 @@ def correct_platform(
     """Water level and drop keel by `time2`, if they change; None if they do not.
 
     Args:
-        group: echopype's Platform group, with scalars of the last Environment.
+        group: echopype's Platform group, with scalars of the last Environment that it got.
         environments: the file's Environments.
         own: number of the Environment of each ping, -1 before the first.
         ping_times: time of each ping.
@@ -96,25 +97,37 @@ def correct_platform(
             of the changes.
         keep: variables that the user has set.
     """
-    names = dict.fromkeys(n for e in environments for n in e.platform if n not in keep)
-    names = {n: None for n in names if n in group and group[n].dims == ()}
-    states = _states(environments, lambda e: tuple(e.platform.get(n, np.nan) for n in names))
-    of_pings = states[np.maximum(own, 0)]
-    wrong = int(np.count_nonzero(of_pings != states[-1]))
+    given = dict.fromkeys(n for e in environments for n in e.platform if n not in keep)
+    names = [n for n in given if n in group and group[n].dims == ()]
+    table = np.array([[e.platform.get(n, np.nan) for n in names] for e in environments])
+    theirs = np.array([float(group[n]) for n in names])
+    differing = np.logical_or.reduce(_differ(table, theirs), axis=1)
+    wrong = int(np.count_nonzero(differing[np.maximum(own, 0)]))
     if not wrong:
         return None
+    states = _states(environments, lambda e: _key({n: e.platform.get(n) for n in names}))
+    of_pings = states[np.maximum(own, 0)]
     times, numbers = knots(ping_times, of_pings, _began(environments, states))
+    changing = np.logical_or.reduce(_differ(table[numbers], table[numbers[0]]), axis=0)
     if has_motion:
         numbers = states_at(group["time2"].values, times, numbers)
-    else:
+    elif changing.any():
         group = with_times(group, "time2", times)
-    columns: dict[str, xr.Variable] = {}
-    for name in names:
-        values = np.array([environments[n].platform.get(name, np.nan) for n in numbers.tolist()])
-        if not (values == values[0]).all():
-            columns[name] = xr.Variable(("time2",), values, group[name].attrs)
+    columns = {
+        name: xr.Variable(*_by_time(values, changes=changes), group[name].attrs)
+        for name, values, changes in zip(names, table[numbers].T, changing, strict=True)
+    }
     what = "pings have the water level and drop keel of the Environment that precedes them"
     return group.assign(columns), Correction(what, wrong)
+
+
+def _differ(values: Floats, others: Floats) -> NDArray[np.bool_]:
+    return np.asarray((values != others) & ~(np.isnan(values) & np.isnan(others)))
+
+
+def _by_time(values: Floats, *, changes: bool) -> tuple[tuple[str, ...], Any]:
+    """Dimensions and values of a variable of the Platform group."""
+    return (("time2",), values) if changes else ((), values[0])
 
 
 def with_times(group: xr.Dataset, dimension: str, times: Times) -> xr.Dataset:

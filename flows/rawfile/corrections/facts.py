@@ -26,9 +26,8 @@ from flows.rawfile.corrections.xml_values import (
 from flows.rawfile.repairs.pings import Cut
 from flows.rawfile.streamed import UnknownLayoutError, pulse_index
 from flows.walk.sample_index import SampleIndex
-from flows.walk.simrad.ek80 import ADCP
 from flows.walk.simrad.names import latin_text
-from flows.walk.simrad.nt_time import ticks_to_times
+from flows.walk.simrad.nt_time import is_dated, ticks_to_times
 from flows.walk.summary import FileSummary
 
 # Offsets in a datagram with its leading length.
@@ -110,7 +109,7 @@ class FactsReader:
     They are the datagrams as the walk found them, before any repair.
     """
 
-    _parameters: PingParameters = _NOTHING
+    _parameters: dict[str, PingParameters] = field(default_factory=dict)
     _of_ping: dict[int, PingParameters] = field(default_factory=dict)
     _environments: list[Environment] = field(default_factory=list)
     _environment_of: dict[int, int] = field(default_factory=dict)
@@ -125,7 +124,7 @@ class FactsReader:
         """The same items, each of which is read as it passes."""
         for item in items:
             if isinstance(item, Cut):
-                self._of_ping[item.offset] = self._parameters
+                self._of_ping[item.offset] = self._parameters.get(item.channel, _NOTHING)
                 self._environment_of[item.offset] = len(self._environments) - 1
             elif item[4:7] in _READ:
                 self._read(item)
@@ -182,7 +181,7 @@ class FactsReader:
 
     def _read(self, datagram: bytes) -> None:
         type_, ticks = datagram[4:8], _TICKS.unpack_from(datagram, _TICKS_AT)[0]
-        if ticks == 0:
+        if not is_dated(ticks):
             # The walk has named it as not converted.
             return
         body = datagram[_BODY:-_TRAILER]
@@ -202,8 +201,7 @@ class FactsReader:
     def _read_xml(self, body: bytes, ticks: int) -> None:
         parameters = ping_parameters(body)
         if parameters is not None:
-            if ADCP not in parameters.channel:
-                self._parameters = parameters
+            self._parameters[parameters.channel] = parameters
             return
         before = self._environments[-1] if self._environments else None
         environment = environment_values(body, _times([ticks])[0], before)

@@ -9,12 +9,12 @@ import functools
 import math
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from flows.rawfile.repairs.numbers_as_text import as_float, as_integer
-from flows.walk.simrad.xml import read_xml
+from flows.walk.simrad.xml import OF_PLATFORM, changes_platform_only, read_xml
 
 # Attribute of Environment -> name in echopype's Environment group.
 _ENVIRONMENT = {
@@ -24,14 +24,6 @@ _ENVIRONMENT = {
     "SoundSpeed": "sound_speed_indicative",
     "Temperature": "temperature",
 }
-# Attribute of Environment -> name in echopype's Platform group.
-_PLATFORM = {
-    "WaterLevelDraft": "water_level",
-    "WaterLevelDraftIsManual": "water_level_draft_is_manual",
-    "DropKeelOffset": "drop_keel_offset",
-    "DropKeelOffsetIsManual": "drop_keel_offset_is_manual",
-}
-_KEEL = {"DropKeelOffset", "DropKeelOffsetIsManual"}
 
 
 @dataclass(frozen=True)
@@ -120,8 +112,7 @@ def environment_values(
     Args:
         body: body of the XML0.
         time: time of the datagram.
-        before: the Environment before it. An Environment with nothing but the drop keel
-            changes only that (echopype#1386).
+        before: the Environment before it.
     """
     root = xml_root(body)
     if root is None or root.tag != "Environment":
@@ -129,18 +120,16 @@ def environment_values(
     given: dict[str, str] = {}
     for element in root.iter("Environment"):
         given |= element.attrib
-    platform = {name: number(given.get(a)) for a, name in _PLATFORM.items() if a in given}
-    transducers = [element.attrib for element in root.iter("Transducer")]
-    if before is not None and not transducers and given.keys() <= _KEEL:
-        return Environment(
-            time, before.environment, {**before.platform, **platform}, before.profile
-        )
+    platform = {name: number(given.get(a)) for a, name in OF_PLATFORM.items() if a in given}
+    if changes_platform_only(root):
+        before = before or Environment(time, {}, {}, {})
+        return replace(before, time=time, platform={**before.platform, **platform})
     values: dict[str, float | str] = {
         name: number(given.get(a)) for a, name in _ENVIRONMENT.items() if a in given
     }
     if "SoundVelocitySource" in given:
         values["sound_velocity_source"] = given["SoundVelocitySource"]
-    for transducer in transducers:
+    for transducer in root.iter("Transducer"):
         # As in echopype, the last one counts.
         values["transducer_name"] = transducer.get("TransducerName", "")
         values["transducer_sound_speed"] = number(transducer.get("SoundSpeed"))

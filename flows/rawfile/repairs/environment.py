@@ -16,16 +16,8 @@ _VALUES = dict.fromkeys(("Depth", "Acidity", "Salinity", "SoundSpeed", "Temperat
 _FLOATS = (*_VALUES, "Latitude", "DropKeelOffset", "WaterLevelDraft")
 _INTEGERS = ("DropKeelOffsetIsManual", "WaterLevelDraftIsManual")
 _PROFILE = "SoundVelocityProfile"
-# echopype ignores an environment with only these.
-_DROP_KEEL = {"DropKeelOffset", "DropKeelOffsetIsManual"}
 
 NO_ENVIRONMENT = "the file has no Environment: its values are NaN"
-
-
-def is_environment(root: ET.Element) -> bool:
-    """Whether echopype takes the environment from this XML."""
-    transducer = [key for child in root.iter("Transducer") for key in child.attrib]
-    return root.tag == "Environment" and {*root.attrib, *transducer} != _DROP_KEEL
 
 
 def without_values() -> ET.Element:
@@ -40,9 +32,7 @@ def repair_environment(root: ET.Element) -> list[str]:
         notes += with_floats(transducer, ("SoundSpeed",))
     if (profile := root.get(_PROFILE)) is not None:
         notes += _repair_profile(root, profile)
-    if is_environment(root):
-        notes += with_required(root, _VALUES)
-    return notes
+    return notes + with_required(root, _VALUES)
 
 
 def _repair_profile(root: ET.Element, profile: str) -> list[str]:

@@ -15,7 +15,15 @@ from typing import NamedTuple
 import numpy as np
 
 from flows.rawfile.reading import read_exactly
-from flows.walk.sample_index import ANGLE, FLOAT32, POWER, SECTORS_SHIFT, Int64s, SampleIndex
+from flows.walk.sample_index import (
+    ANGLE,
+    FLOAT16,
+    FLOAT32,
+    POWER,
+    SECTORS_SHIFT,
+    Int64s,
+    SampleIndex,
+)
 
 # Offsets in a datagram with its leading length: time, kind of samples (RAW0's mode, RAW3's data
 # type), spare bytes, channel.
@@ -43,6 +51,7 @@ class Cut(NamedTuple):
         kept: number of samples to write.
         written: kind to write.
         shift: ticks to add to its time.
+        channel: the name of its channel.
         lacks_pulse: 1 if other pings of its channel have a transmit pulse, and this one has none.
     """
 
@@ -53,6 +62,7 @@ class Cut(NamedTuple):
     kept: int
     written: int
     shift: int = 0
+    channel: str = ""
     lacks_pulse: int = 0
 
 
@@ -116,6 +126,17 @@ def _parts(fd: int, cut: Cut, header: int) -> list[bytes]:
             body = _as_float32(body, cut.kind, cut.written)
         parts.append(body.ljust(size * cut.kept, b"\x00"))
     return parts
+
+
+def repair_of_samples(cut: Cut) -> str | None:
+    """What is repaired in the samples of a ping, if anything."""
+    if not cut.number:
+        return "a ping has no samples: NaN"
+    if cut.kind & 3 != cut.written & 3 or cut.kind >> 8 != cut.written >> 8:
+        return "a ping has other kinds of samples than others of its channel"
+    if cut.kind & FLOAT16 and cut.kind >> 8 and not cut.kind & FLOAT32:
+        return "complex samples of float16, which echopype misreads, are float32"
+    return None
 
 
 @functools.lru_cache(256)

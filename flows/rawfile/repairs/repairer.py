@@ -19,11 +19,12 @@ from flows.rawfile.repairs.pings import (
     pulse_of_zeros,
     readable,
     rebuilt,
+    repair_of_samples,
 )
 from flows.walk.repair_log import RepairLog
-from flows.walk.sample_index import FLOAT16, FLOAT32
 from flows.walk.simrad.names import text_of
-from flows.walk.simrad.xml import read_xml
+from flows.walk.simrad.nt_time import is_dated
+from flows.walk.simrad.xml import changes_platform_only, read_xml, xml_text
 
 _HEADERS = {b"RAW0": 88, b"RAW3": 156, b"RAW4": 156}
 _MEMORY = 10_000
@@ -69,8 +70,9 @@ class Repairer:
         self._environment_added: int | None = None
         self._early: list[bytes] = []
         self._sentences = 0
-        self._by_xml: dict[bytes, tuple[bytes, RepairedParameters]] = {}
-        self._parameters = RepairedParameters()
+        self._by_xml: dict[bytes, tuple[str, bytes, RepairedParameters]] = {}
+        self._parameters: dict[str, tuple[bytes, RepairedParameters]] = {}
+        self._written = ""
         self._lost_frequencies: dict[str, list[int]] = {}
         self._fm: set[str] = set()
 
@@ -85,22 +87,17 @@ class Repairer:
             if isinstance(item, Cut):
                 yield from self._ping(fd, item)
                 continue
-            made = self._other(item)
-            if made is None:
+            if (made := self._other(item)) is None:
                 continue
-            if self._configured:
-                yield made
-                if self._early:
-                    yield from self._late()
-            else:
+            if not self._configured:
                 self._early.append(made)
+                continue
+            yield made
+            for datagram in self._early:
+                self._note("a datagram before the configuration is read after it", datagram)
+                yield datagram
+            self._early.clear()
         self._finish()
-
-    def _late(self) -> Iterator[bytes]:
-        for datagram in self._early:
-            self._note("a datagram before the configuration is read after it", datagram)
-        yield from self._early
-        self._early = []
 
     def _note(self, what: str, datagram: bytes) -> None:
         self.log.note(what, _ticks.unpack_from(datagram, 8)[0])
@@ -108,7 +105,7 @@ class Repairer:
     def _other(self, datagram: bytes) -> bytes | None:
         """A datagram that is not a ping; None if it has no time."""
         type_ = datagram[4:8]
-        if _ticks.unpack_from(datagram, 8)[0] == 0:
+        if not is_dated(_ticks.unpack_from(datagram, 8)[0]):
             # The walk has named it as not converted; echopype would search for what comes after it.
             return None
         notes: list[str] = []
@@ -122,10 +119,8 @@ class Repairer:
         elif type_ == b"TAG0":
             datagram, notes = text.not_too_short(datagram)
         elif type_ == b"FIL1":
-            field_ = text.filter_channel(datagram)
-            name = self._name_for_echopype(field_)
-            if field_.strip(b"\x00") != name:
-                datagram = text.filter_of(datagram, name)
+            name = self._name_for_echopype(text.filter_channel(datagram))
+            datagram = text.filter_of(datagram, name)
         elif type_ in _HEADERS:
             datagram = self._readable(datagram)
         for note in notes:
@@ -155,6 +150,12 @@ class Repairer:
     def _ping(self, fd: int, cut: Cut) -> Iterator[bytes]:
         made = self._readable(rebuilt(fd, cut, self.header))
         ticks = _ticks.unpack_from(made, 8)[0]
+        if cut.channel in self._parameters and cut.channel != self._written:
+            self._written = cut.channel
+            self.log.note(
+                "parameters of another channel between a ping and its own: put before it", ticks
+            )
+            yield self._parameters[cut.channel][0]
         if made[4:8] == b"RAW4":
             yield made
             return
@@ -167,21 +168,17 @@ class Repairer:
             if not self._has_environment and self._environment_added is None:
                 self._environment_added = ticks
                 yield text.xml_datagram(environment.without_values(), made)
-            self._with_parameters(text_of(made[CHANNEL]), ticks, cut)
-        if not cut.number:
-            self.log.note("a ping has no samples: NaN", ticks)
-        elif cut.kind & 3 != cut.written & 3 or cut.kind >> 8 != cut.written >> 8:
-            self.log.note("a ping has other kinds of samples than others of its channel", ticks)
-        elif cut.kind & FLOAT16 and cut.kind >> 8 and not cut.kind & FLOAT32:
-            self.log.note("complex samples of float16, which echopype misreads, are float32", ticks)
+            self._with_parameters(ticks, cut)
+        if what := repair_of_samples(cut):
+            self.log.note(what, ticks)
         if cut.lacks_pulse:
             self.log.note("a ping has no transmit pulse (RAW4), others of its channel do", ticks)
             yield pulse_of_zeros(made)
         yield made
 
-    def _with_parameters(self, channel: str, ticks: int, cut: Cut) -> None:
+    def _with_parameters(self, ticks: int, cut: Cut) -> None:
         """Note what was repaired in the parameters of a ping."""
-        found = self._parameters
+        channel, (_, found) = cut.channel, self._parameters[cut.channel]
         if not found.has_interval:
             cause = f"the parameters of channel {channel} have no SampleInterval"
             raise UnsupportedDatagram(self.file, "XML0", cause)
@@ -196,23 +193,25 @@ class Repairer:
 
     def _xml(self, datagram: bytes) -> bytes | None:
         body = datagram[16:-4]
-        kept = self._by_xml.get(body)
-        if kept is not None:
-            made, self._parameters = kept
+        if kept := self._by_xml.get(body):
+            self._written, made, found = kept
+            self._parameters[self._written] = made, found
             return made[:8] + datagram[8:16] + made[16:]
         root, renamed = read_xml(body)
+        if root.tag == "Environment" and changes_platform_only(root):
+            # echopype would take it in place of the one before; the corrections have its values.
+            return None
         notes = [f"names of elements of the XML {root.tag} that echopype does not know"] * renamed
         if root.tag == "Configuration":
-            found = repair_configuration(root)
+            repaired = repair_configuration(root)
             self._configured = True
-            self.restored.names = found.names
-            self.restored.impedances = found.impedances
-            notes += found.notes + [
-                f"echopype cannot read the name of channel {name}" for name in found.names.values()
-            ]
+            self.restored.names, self.restored.impedances = repaired.names, repaired.impedances
+            names = repaired.names.values()
+            notes += repaired.notes
+            notes += [f"echopype cannot read the name of channel {name}" for name in names]
         elif root.tag == "Environment":
             notes += environment.repair_environment(root)
-            self._has_environment |= environment.is_environment(root)
+            self._has_environment = True
         elif root.tag == "Parameter":
             return self._parameter(root, datagram, notes)
         for note in notes:
@@ -220,13 +219,13 @@ class Repairer:
         if not notes and text.is_plain(body):
             return datagram
         if root.tag == "Configuration":
-            self.restored.configuration = text_of(body)
+            self.restored.configuration = xml_text(body)
         return text.xml_datagram(root, datagram)
 
     def _parameter(self, root: ET.Element, datagram: bytes, notes: list[str]) -> bytes:
         body = datagram[16:-4]
         before = ET.tostring(root)
-        found = RepairedParameters()
+        found, name = RepairedParameters(), ""
         for channel in root.iter("Channel"):
             name = channel.get("ChannelID", "")
             if _ADCP in name:
@@ -236,9 +235,10 @@ class Repairer:
         found.notes.extend(notes)
         same = not notes and ET.tostring(root) == before and text.is_plain(body)
         made = datagram if same else text.xml_datagram(root, datagram)
-        self._parameters = found
+        self._written = name
+        self._parameters[name] = made, found
         if len(self._by_xml) < _MEMORY:
-            self._by_xml[body] = made, found
+            self._by_xml[body] = name, made, found
         return made
 
     def _finish(self) -> None:

@@ -71,9 +71,9 @@ def not_too_short(datagram: bytes) -> tuple[bytes, list[str]]:
 
 
 def is_plain(body: bytes) -> bool:
-    """Whether echopype, which reads ASCII, has the text of an XML datagram."""
+    """Whether echopype, which reads ASCII from the first byte, has the text of an XML datagram."""
     text = body.strip(b"\x00")
-    return text.isascii() and b"\x00" not in text
+    return text.isascii() and b"\x00" not in text and text.startswith(b"<")
 
 
 def filter_channel(datagram: bytes) -> bytes:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from flows.stores.sidecars import Kind
 from flows.walk.simrad.channel_order import channels_in_order
 from flows.walk.simrad.framing import Datagram, Gap, datagrams
-from flows.walk.simrad.nt_time import EARLIEST_TICKS, LATEST_TICKS, ticks_to_times
+from flows.walk.simrad.nt_time import is_dated, ticks_to_times
 from flows.walk.simrad.walk import SHORTEST
 from flows.walk.summary import Times
 
@@ -94,7 +94,7 @@ def read_sidecar(path: Path, kind: Kind) -> SidecarContent:
             body = _body(fd, item, kind)
             if item.ticks == 0:
                 others[f"{item.name} without a time"] += 1
-            elif not EARLIEST_TICKS <= item.ticks <= LATEST_TICKS:
+            elif not is_dated(item.ticks):
                 raise DamagedSidecarError(
                     f"the {item.name} at byte {item.offset} has no valid time"
                 )

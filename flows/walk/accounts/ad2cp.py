@@ -9,6 +9,7 @@ from __future__ import annotations
 from flows.walk.accounts.row import Row, lost, unused
 
 OTHER = "any other id"
+SAME_TIME = "record of the same time as an earlier one"
 _TRACK = "echopype has no group for them; the record's other fields are in the output"
 _PINGS = "average, burst, echosounder"
 _EVERY = "every record but strings"
@@ -83,5 +84,11 @@ AD2CP = (
     lost("bottom track", "velocity, distance of each beam", _TRACK),
     lost("interleaved bottom track", "velocity, distance of each beam", _TRACK),
     lost("water track", "velocity, amplitude, correlation", _TRACK),
+    lost(
+        SAME_TIME,
+        "heading, pitch, roll, temperature, pressure and all else in Environment, Platform, "
+        "Vendor_specific",
+        "echopype has one value for each time, that of the first record",
+    ),
     lost(OTHER, "all", "echopype has no parser for it"),
 )

@@ -13,6 +13,7 @@ XML_OTHER = "XML0 of another kind"
 ADCP_TYPES = ("pings", "RAW4", "FIL1", "XML0 Parameter")
 ADCP_PINGS = "pings of an ADCP (EC150)"
 _NO_VARIABLE = "echopype has no variable for it"
+WITHOUT_PING = "RAW4 without a ping"
 _ADCP = "echopype skips the ADCP of an EK80 system"
 
 EK80 = (
@@ -97,6 +98,7 @@ EK80 = (
     Row("RAW3", "complex samples", "Beam: backscatter_r, backscatter_i"),
     unused("RAW3", "spare bytes", "their content is not documented"),
     Row("RAW4", "transmit pulse", "Beam: transmit_pulse_r, transmit_pulse_i"),
+    lost(WITHOUT_PING, "all", "its channel has another transmit pulse before the next ping"),
     *(lost(f"{type_} of an ADCP (EC150)", "all", _ADCP) for type_ in ADCP_TYPES),
     Row(
         "MRU0",

@@ -10,6 +10,7 @@ from flows.walk.accounts.row import Row, lost, unused
 
 OTHER = "any other"
 UNTIMED = "datagram with a time of zero"
+MISDATED = "datagram with a time before 1678 or after 2262"
 
 _SIDECAR = "depths and index are taken from a `.bot` or `.idx` only"
 
@@ -24,6 +25,7 @@ SHARED = (
     lost("DEP0", "depth, reflectivity of each channel", "echopype has no variable for it"),
     lost("IDX0", "ping number, distance, position, file offset", _SIDECAR),
     lost(UNTIMED, "all", "without a time its content belongs to no ping; echopype skips it"),
+    lost(MISDATED, "all", "an output cannot have such a time, and its content belongs to no ping"),
     lost(OTHER, "all", "echopype has no parser for it"),
 )
 SIDECARS = (

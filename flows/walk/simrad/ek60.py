@@ -38,10 +38,9 @@ class EK60Walk(SimradWalk):
         return {b"CON0": self._configuration, b"RAW0": self._ping, b"XML0": self._xml}
 
     def _configuration(self, item: Datagram) -> str | None:
-        if item.offset > 0 and not self.begins_late():
-            self.tally.second_file = item.offset
-            return None
         body = os.pread(self.fd, item.length, item.offset + 4)
+        if not self.is_own(item, body[12:]):
+            return None
         count = _int32(body, 524)[0] if item.length >= CONFIGURATION_LENGTH else 0
         if not 0 < count <= (item.length - CONFIGURATION_LENGTH) // TRANSCEIVER_LENGTH:
             return "the CON0 datagram does not have the number of transceivers that it says"

@@ -13,7 +13,7 @@ import struct
 import xml.etree.ElementTree as ET
 from collections import Counter
 
-from flows.walk.accounts.ek80 import XML_OTHER
+from flows.walk.accounts.ek80 import WITHOUT_PING, XML_OTHER
 from flows.walk.sample_index import FLOAT16, FLOAT32
 from flows.walk.simrad.framing import Datagram
 from flows.walk.simrad.names import text_of, until_nul
@@ -48,9 +48,9 @@ class EK80Walk(SimradWalk):
     def __init__(self, fd: int, size: int) -> None:
         super().__init__(fd, size)
         self._configured: set[str] = set()
-        self._parameters_of: str | None = None
-        self._pulse_form = "0"
-        self._has_interval = True
+        # By channel, parameters that no ping has followed yet; and those of the last ping.
+        self._waiting: dict[str, ParsedXml] = {}
+        self._in_force: tuple[str, ParsedXml] | None = None
         self._pulse_forms = Counter[str]()  # of complex pings, those that echopype does not know
         self._names: dict[bytes, str | None] = {}
 
@@ -67,7 +67,7 @@ class EK80Walk(SimradWalk):
     def lose(self, start: int, end: int, cause: str) -> None:
         """Count bytes as lost; the parameters before them may not belong to the next ping."""
         super().lose(start, end, cause)
-        self._parameters_of = None
+        self._forget()
 
     def _xml(self, item: Datagram) -> str | None:
         body = os.pread(self.fd, item.length - 12, item.offset + 16)
@@ -77,8 +77,7 @@ class EK80Walk(SimradWalk):
             return self._broken_xml(item, until_nul(body))
         subtype, channels = xml.subtype, xml.channels
         if subtype == "configuration":
-            if item.offset > 0 and not self.begins_late():
-                self.tally.second_file = item.offset
+            if not self.is_own(item, body):
                 return None
             self._configured = {channel for channel in channels if channel}
             if not self._configured:
@@ -100,21 +99,32 @@ class EK80Walk(SimradWalk):
         """Take the parameters of the pings that follow; False if they are of no channel."""
         channel = xml.channels[-1] if xml.channels else ""
         if not channel:
-            self._parameters_of = None
+            self._forget()
             self.refuse(item, f"its parameters name no channel (byte {item.offset})")
         elif ADCP in channel:
             self._hold_adcp("XML0 Parameter", item)
         else:
-            self._parameters_of = channel
-            self._pulse_form, self._has_interval = xml.pulse_form, xml.has_interval
+            self._waiting[channel] = xml
+            self._in_force = channel, xml
         return bool(channel)
+
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._in_force = None
+
+    def _parameters_of(self, channel: str) -> ParsedXml | None:
+        """The parameters of a channel's ping; None if none came since its last ping."""
+        if channel in self._waiting:
+            self._in_force = channel, self._waiting[channel]
+        found, xml = self._in_force or ("", None)
+        return xml if found == channel else None
 
     def _broken_xml(self, item: Datagram, body: bytes) -> str | None:
         """Leave out XML that is text but has an error: a sounder wrote it so. Other is damage."""
         is_text = body.rstrip().endswith(b">") and not _NOT_TEXT.search(body)
         if not is_text or b"<Configuration" in body:
             return "the XML of the XML0 datagram is broken"
-        self._parameters_of = None
+        self._forget()
         self.refuse(item, f"its XML has an error (byte {item.offset})")
         return None
 
@@ -142,7 +152,9 @@ class EK80Walk(SimradWalk):
         if not sensible or not self.has_length(item, PING_LENGTH + held, samples):
             return f"the RAW3 datagram does not have the {samples.number} samples that it says"
         transmit = self.transmits.pop(channel, None)
-        if self._parameters_of != channel:
+        parameters = self._parameters_of(channel)
+        self._waiting.pop(channel, None)
+        if parameters is None:
             self.tally.pings_unusable += 1
             if transmit is not None:
                 self.tally.drop(*transmit)
@@ -152,10 +164,10 @@ class EK80Walk(SimradWalk):
             cause = f"its complex samples are neither float16 nor float32 (byte {item.offset})"
             self.refuse(item, cause)
             return None
-        if samples.sectors and self._pulse_form not in _PULSE_FORMS:
-            self._pulse_forms[self._pulse_form] += 1
+        if samples.sectors and parameters.pulse_form not in _PULSE_FORMS:
+            self._pulse_forms[parameters.pulse_form] += 1
         size = held if samples.sectors else 2 * samples.number * samples.power
-        if not self._has_interval:
+        if not parameters.has_interval:
             self.without_interval.append(len(self.pings))
         self.pings.add(
             channel,
@@ -173,11 +185,12 @@ class EK80Walk(SimradWalk):
         if channel is None:
             return self._unknown_channel(item)
         if ADCP not in channel:
-            if self._parameters_of != channel:
+            if self._parameters_of(channel) is None:
                 self._refuse_incomplete(item, channel, "parameters (XML0)")
                 return None
             if channel in self.transmits:
                 self.tally.drop(*self.transmits[channel])
+                self.hold(WITHOUT_PING, item)
             self.transmits[channel] = (item.offset, item.end)
         else:
             self._hold_adcp(item.name, item)

@@ -9,8 +9,13 @@ from flows.walk.summary import Times
 
 _MICROSECONDS_1601_TO_1970 = 11_644_473_600 * 1_000_000
 # 1678 to 2262, the range of int64 nanoseconds since 1970.
-EARLIEST_TICKS = 24_299_136_000_000_000
-LATEST_TICKS = 208_591_200_000_000_000
+_EARLIEST_TICKS = 24_299_136_000_000_000
+_LATEST_TICKS = 208_591_200_000_000_000
+
+
+def is_dated(ticks: int) -> bool:
+    """Whether an output can have this time."""
+    return _EARLIEST_TICKS <= ticks <= _LATEST_TICKS
 
 
 def ticks_to_times(ticks: npt.NDArray[np.int64]) -> Times:

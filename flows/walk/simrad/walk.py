@@ -16,11 +16,11 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from flows.walk.accounts.simrad import UNTIMED
+from flows.walk.accounts.simrad import MISDATED, UNTIMED
 from flows.walk.accounts.table import NotConverted, reasons
 from flows.walk.as_datetime import as_datetime
 from flows.walk.simrad.framing import Datagram, Gap, datagrams
-from flows.walk.simrad.nt_time import EARLIEST_TICKS, LATEST_TICKS, ticks_to_times
+from flows.walk.simrad.nt_time import is_dated, ticks_to_times
 from flows.walk.simrad.pings import SimradPings
 from flows.walk.summary import Span
 from flows.walk.tally import Tally
@@ -80,6 +80,7 @@ class SimradWalk(ABC):
         self.pings = SimradPings()
         self.transmits: dict[str, Span] = {}  # RAW4 whose RAW3 did not come yet
         self.without_interval: list[int] = []  # rows of pings without a sample interval
+        self._first_configuration: bytes | None = None
         self.broken = False  # something was lost before the current datagram
         self._held: dict[str, list[int]] = {}  # type -> times (NT ticks) of what is not converted
         self._spare = Counter[str]()  # bytes behind samples, and the pings that have them
@@ -99,14 +100,14 @@ class SimradWalk(ABC):
                 self._gap(item)
                 continue
             handler = handlers.get(item.type, self._other)
-            if EARLIEST_TICKS <= item.ticks <= LATEST_TICKS:
+            if is_dated(item.ticks):
                 cause = handler(item)
                 if cause is None and item.type in named:
                     self.hold(item.name, item)
-            elif item.ticks == 0 and item.type in SHORTEST:
+            elif item.type in SHORTEST:
                 # echopype may fail to skip it: it does not get it (`flows.rawfile.repairs`).
                 cause = None
-                self.hold(UNTIMED, item)
+                self.hold(MISDATED if item.ticks else UNTIMED, item)
                 self.keep(item)
             else:
                 cause = f"the {item.name} datagram has an invalid time"
@@ -120,9 +121,14 @@ class SimradWalk(ABC):
             tally.datagrams[type_.decode("ascii")] = count
         self._finish()
 
-    def begins_late(self) -> bool:
-        """Whether a configuration here is this file's own: nothing but other text came before it."""
-        return not (self.tally.configured or self.broken or len(self.pings))
+    def is_own(self, item: Datagram, configuration: bytes) -> bool:
+        """Whether this configuration is the file's: its only one before the first ping."""
+        first = self._first_configuration = self._first_configuration or configuration
+        early = not (self.broken or len(self.pings)) and configuration == first
+        if item.offset > 0 and not early:
+            self.tally.second_file = item.offset
+            return False
+        return True
 
     def keep(self, item: Datagram) -> None:
         """Count the datagram as convertible."""
@@ -187,7 +193,7 @@ class SimradWalk(ABC):
             self.tally.truncated = True
         whys = reasons(self.account)
         for type_, ticks in self._held.items():
-            known = ticks_to_times(np.array([each for each in ticks if each], dtype=np.int64))
+            known = ticks_to_times(np.array([each for each in ticks if is_dated(each)], np.int64))
             first, last = (known.min(), known.max()) if known.size else (None, None)
             why = whys.get(type_, _UNKNOWN_FIELD)
             entry = NotConverted(type_, len(ticks), as_datetime(first), as_datetime(last), why)

@@ -23,14 +23,28 @@ _OF_CHANNEL = frozenset(
         *("TransmitPower", "SoundVelocity", "TransducerDepth"),
     )
 )
-_OF_ENVIRONMENT = frozenset(
+# Attributes of Environment -> names in echopype's Platform group.
+OF_PLATFORM = {
+    "WaterLevelDraft": "water_level",
+    "WaterLevelDraftIsManual": "water_level_draft_is_manual",
+    "DropKeelOffset": "drop_keel_offset",
+    "DropKeelOffsetIsManual": "drop_keel_offset_is_manual",
+}
+_OF_WATER = frozenset(
     (
-        *("Depth", "Acidity", "Salinity", "SoundSpeed", "Temperature", "Latitude"),
-        *("SoundVelocityProfile", "SoundVelocitySource", "DropKeelOffset"),
-        *("DropKeelOffsetIsManual", "WaterLevelDraft", "WaterLevelDraftIsManual"),
+        *("Depth", "Acidity", "Salinity", "SoundSpeed", "Temperature"),
+        *("SoundVelocityProfile", "SoundVelocitySource"),
     )
 )
+_OF_ENVIRONMENT = _OF_WATER | {"Latitude", *OF_PLATFORM}
 _NOTHING = frozenset[str]()
+# How an XML of this encoding begins, with and without a byte order mark.
+_UTF_16 = {
+    b"\xff\xfe<\x00": "utf-16",
+    b"\xfe\xff\x00<": "utf-16",
+    b"<\x00": "utf-16-le",
+    b"\x00<\x00": "utf-16-be",
+}
 # Attributes that say where a schema is.
 _OF_SCHEMAS = "{http://www.w3.org/"
 # The account's elements and their attributes, by kind.
@@ -58,13 +72,21 @@ class Xml(NamedTuple):
     renamed: bool
 
 
+def xml_text(body: bytes) -> str:
+    """The text of an XML0's body: UTF-8, UTF-16, or Latin-1, without blanks around it."""
+    encoding = next((name for start, name in _UTF_16.items() if body.startswith(start)), None)
+    if encoding is None:
+        return text_of(body).strip()
+    return body.decode(encoding, "replace").partition("\x00")[0].strip()
+
+
 def read_xml(body: bytes) -> Xml:
     """The tree of an XML0's body.
 
     Raises:
         ET.ParseError: it is not XML.
     """
-    root = ET.fromstring(text_of(body))  # noqa: S314 - echopype parses the same text with the same parser
+    root = ET.fromstring(xml_text(body))  # noqa: S314 - echopype parses the same text with the same parser
     renamed = False
     for element in root.iter():
         plain = element.tag.rpartition("}")[2]
@@ -112,12 +134,22 @@ def parsed(body: bytes) -> ParsedXml:
     )
 
 
-def is_parameters(body: bytes) -> bool:
-    """Whether an XML0's body has the parameters of a ping."""
+def parameters_channel(body: bytes) -> str | None:
+    """The channel of an XML0's body, if that has the parameters of a ping."""
     try:
-        return parsed(body).subtype == "parameter"
+        xml = parsed(body)
     except ET.ParseError:
-        return False
+        return None
+    return xml.channels[-1] if xml.subtype == "parameter" and xml.channels else None
+
+
+def changes_platform_only(root: ET.Element) -> bool:
+    """Whether an Environment has nothing of the water: it changes only what it names.
+
+    EK80 writes such ones for the drop keel in mid-file (echopype#1386).
+    """
+    given = {name for element in root.iter("Environment") for name in element.attrib}
+    return given.isdisjoint(_OF_WATER) and root.find(".//Transducer") is None
 
 
 def _is_text(text: str | None) -> bool:

@@ -1,4 +1,4 @@
-// A viewer store: Sv at several resolutions, fetched a chunk at a time (flows/products/viewer_contract.py).
+// A viewer store: Sv at several resolutions, fetched a chunk at a time (tests/viewer_contract.py).
 
 import { FetchStore, get, open, root } from "../vendor/zarrita.js";
 import { Channel } from "./channel.js";

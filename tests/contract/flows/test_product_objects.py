@@ -10,8 +10,8 @@ import pytest
 from flows.core.locations import VIEWER_SUFFIX
 from flows.products.make import make_products
 from flows.products.opened_output import open_output
-from flows.products.viewer_contract import violations
 from tests.contract.flows.conftest import EK60, Buckets, options_for
+from tests.viewer_contract import violations
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -37,7 +37,7 @@ SHORTER = 7
 
 
 def as_zarr(echodata: EchoData, path: Path) -> Path:
-    for key, body in encode_zarr(echodata).items():
+    for key, body in encode_zarr(echodata, codec_family=None).items():
         (path / key).parent.mkdir(parents=True, exist_ok=True)
         (path / key).write_bytes(body)
     return path
@@ -139,3 +139,24 @@ def test_nan_of_a_reindexed_output_are_saved(first: Path, tmp_path: Path, name: 
         for variable in variables:
             assert bool(np.isnan(longer[variable].isel(range_sample=-1)).all())
             xr.testing.assert_equal(again[variable], longer[variable])
+
+
+def test_pings_can_be_appended_to_an_output(
+    open_real: Callable[[str], EchoData], tmp_path: Path
+) -> None:
+    """Also to variables of one value, which have no chunk before."""
+    echodata = open_real("ek60/D20070724-T042400.raw")
+    path = as_zarr(echodata, tmp_path / "first.zarr")
+    group = "Sonar/Beam_group1"
+    first = echodata[group]
+    second = shorter_and_later(echodata)[group].reindex(range_sample=first["range_sample"])
+    changed = second.assign(sample_interval=second["sample_interval"] * 2)
+    assert len(set(first["sample_interval"].values.flat)) == 1
+    of_pings = [name for name, each in changed.variables.items() if "ping_time" in each.dims]
+    changed[of_pings].drop_vars(["channel", "range_sample"]).to_zarr(
+        path, group=group, append_dim="ping_time", safe_chunks=False
+    )
+    again = xr.open_zarr(path, group=group, consolidated=False)
+    for name in ("sample_interval", "transmit_duration_nominal", "backscatter_r"):
+        wanted = xr.concat([first[name], changed[name]], "ping_time")
+        np.testing.assert_array_equal(again[name], wanted)

@@ -12,6 +12,8 @@ import pytest
 import xarray as xr
 import zarr
 from echopype.echodata import EchoData
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
@@ -27,6 +29,7 @@ Built = Callable[[Mapping[str, xr.Dataset]], EchoData]
 
 WAYS = [
     pytest.param({}, id="compact"),
+    pytest.param({"codec_family": None}, id="new"),
     pytest.param({"zarr_format": 2}, id="zarr2"),
     pytest.param({"compact": False}, id="as-echopype"),
     pytest.param({"codec_family": 1, "chunks": {"ping_time": 50}}, id="family1-chunks"),
@@ -60,7 +63,7 @@ def test_opening_gives_every_bit_of_the_echodata(
     path = store(objects)
     assert differences(echodata, echopype.open_converted(str(path))) == []
     assert differences(echodata, xr.open_datatree(path, engine="zarr")) == []
-    assert codec_family_of(root_of(objects)) == way.get("codec_family", 0)
+    assert codec_family_of(root_of(objects)) == (way.get("codec_family") or 0)
 
 
 def test_a_group_opened_by_itself_has_all_and_needs_no_listing(
@@ -72,6 +75,48 @@ def test_a_group_opened_by_itself_has_all_and_needs_no_listing(
             continue
         found = xr.open_dataset(path, engine="zarr", group=group, consolidated=True, chunks=None)
         xr.testing.assert_identical(found.drop_attrs(), echodata[group].drop_attrs())
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    dtype=st.sampled_from(["f8", "f4", "i8", "u2", "i1", "U3"]),
+    bits=st.binary(min_size=8, max_size=8),
+    shape=st.sampled_from([(), (1,), (3, 2)]),
+)
+@example(dtype="f8", bits=np.float64("nan").tobytes(), shape=(3, 2))
+@example(dtype="f8", bits=np.float64("-inf").tobytes(), shape=())
+@example(dtype="f8", bits=np.float64(-0.0).tobytes(), shape=(1,))
+@example(dtype="i8", bits=np.int64(2**60 + 1).tobytes(), shape=(3, 2))
+def test_arrays_of_one_value_have_no_chunk_in_a_new_output(
+    echodata_of: Built, dtype: str, bits: bytes, shape: tuple[int, ...]
+) -> None:
+    value = np.array(bits.hex()[:3]) if dtype == "U3" else np.frombuffer(bits, dtype)[0]
+    same = np.full(shape, value)
+    dims = ("channel", "ping_time")[: len(shape)]
+    made = echodata_of({"/": xr.Dataset({"same": (dims, same)})})
+    new, over_an_old_one = encode_zarr(made, codec_family=None), encode_zarr(made)
+    for objects in (new, over_an_old_one):
+        found: Any = in_memory(objects)["same"]
+        assert np.asarray(found[...], same.dtype).tobytes() == same.tobytes()
+    assert any(key.startswith("same/c") for key in over_an_old_one)
+    other_nan = (
+        dtype[0] == "f"
+        and np.isnan(value)
+        and same.tobytes() != np.full_like(same, np.nan).tobytes()
+    )
+    rounded = dtype == "i8" and abs(int(value)) >= 2**53
+    assert any(key.startswith("same/c") for key in new) == (other_nan or rounded)
+
+
+def test_arrays_of_several_values_or_with_long_texts_have_their_chunk(echodata_of: Built) -> None:
+    values = {
+        "several": ("channel", [1.0, np.nextafter(1.0, 2.0)]),
+        "zeros": ("channel", [0.0, -0.0]),
+        "text": ("channel", ["x" * 65] * 2),
+        "ping_time": ("ping_time", np.zeros(1, "datetime64[ns]")),
+    }
+    objects = encode_zarr(echodata_of({"/": xr.Dataset(values)}), codec_family=None)
+    assert {key.partition("/")[0] for key in objects if "/c/" in key} == set(values)
 
 
 def test_power_is_stored_as_the_integers_of_the_file(ek60: EchoData) -> None:

@@ -46,7 +46,7 @@ def test_the_estimate_uses_the_most_expensive_size_that_the_name_allows() -> Non
 
 def test_an_estimate_is_not_below_the_measured_cost() -> None:
     # docs/sizes-and-costs.md: dollars for one file in its own task.
-    for megabytes, measured in ((3, 0.00173), (26, 0.00178), (25, 0.00225)):
+    for megabytes, measured in ((3, 0.00158), (26, 0.00158), (25, 0.00202), (250, 0.00224)):
         found = Estimate()
         found.add("a.raw", megabytes * 10**6)
         assert measured <= found.dollars <= 1.5 * measured

@@ -17,8 +17,8 @@ from flows.products.jobs.failed_record import record_failure
 from flows.products.jobs.product_jobs import ProductJob
 from flows.products.make import OutputIncompleteError, make_products
 from flows.products.product_files import OutputReplacedError, product_files
-from flows.products.viewer_contract import violations
 from tests.unit.products.conftest import Converted
+from tests.viewer_contract import violations
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -17,9 +17,9 @@ from echopype.calibrate import compute_Sv
 from flows.products import pyramid_level, viewer_store
 from flows.products.opened_output import open_output
 from flows.products.sv.gridded import gridded
-from flows.products.viewer_contract import violations
 from flows.products.viewer_store import NotApplicableError, write_viewer_store
 from tests.unit.products.conftest import Converted
+from tests.viewer_contract import violations
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -245,6 +245,24 @@ def found_groups(echodata: Any) -> dict[str, dict[str, bytes]]:
     }
 
 
+@pytest.mark.parametrize("id_", [AVERAGE, BURST])
+def test_attitude_of_records_of_one_time_is_named(
+    id_: int, real_data: Path, tmp_path: Path
+) -> None:
+    """echopype has one heading for each time; a record that is written twice loses nothing."""
+    parts = list(records_of((real_data / AD2CP).read_bytes()))
+    at = next(n for n, each in enumerate(parts) if each.id == AVERAGE) + 4
+    other = bytearray(parts[at].data)
+    struct.pack_into("<H", other, 24, 12_345)
+    undated = bytearray(parts[at].data)
+    undated[8:16] = b"\xff" * 8
+    extra = [parts[at].content, record(id_, bytes(other)), *[record(AVERAGE, bytes(undated))] * 2]
+    raw = tmp_path / "a.ad2cp"
+    raw.write_bytes(b"".join([*(p.content for p in parts[: at + 1]), *extra]))
+    missing = converted(raw, tmp_path, "AD2CP").manifest["missing"]
+    assert "1 record of the same time as an earlier one is not converted (heading, pitch" in missing
+
+
 @pytest.mark.parametrize("id_", [BURST, BURST_ALTIMETER])
 def test_a_file_of_misread_records_alone_is_not_supported(
     id_: int, fleet_files: Path, tmp_path: Path

@@ -24,7 +24,7 @@ _VERTICAL = ("range", "depth")
 _OPTIONAL = ("latitude", "longitude", "transducer_depth")
 
 
-def violations(store: Any) -> list[str]:  # noqa: ANN401 - what zarr takes: a path, a URI, a store
+def violations(store: Any) -> list[str]:
     """Each breach of the contract in a sentence; empty for a store that readers can open."""
     try:
         root = zarr.open_group(store, mode="r", zarr_format=3)
