@@ -16,33 +16,19 @@ from numpy.typing import NDArray
 #: Version, flags, size of a value, bytes, bytes of a block, compressed bytes.
 _HEADER = struct.Struct("<BBBBIII")
 _IS_STORED = 0x2
-# Of more blocks than this share, all are decoded: that needs no copy.
-_MOST = 0.8
-
-
-class Scratch:
-    """Memory to decode into, again and again: new memory of the system costs as much as the decoding."""
-
-    def __init__(self) -> None:
-        self._bytes = np.empty(0, np.uint8)
-
-    def of(self, size: int) -> NDArray[np.uint8]:
-        """So many bytes, until the next call."""
-        if self._bytes.size < size:
-            self._bytes = np.empty(size, np.uint8)
-        return self._bytes[:size]
+# Bytes that are decoded at once: they stay in the processor's cache until their rows are copied.
+_AT_ONCE = 2**21
 
 
 def decoded_rows(
-    body: bytes | memoryview, row: NDArray[np.generic], numbers: NDArray[np.intp], scratch: Scratch
+    body: bytes | memoryview, row: NDArray[np.generic], numbers: NDArray[np.intp]
 ) -> NDArray[np.generic]:
     """Some rows of a chunk.
 
     Args:
         body: of one chunk, compressed by Blosc.
         row: an array of a row's shape and dtype.
-        numbers: of the rows (n).
-        scratch: is used meanwhile.
+        numbers: of the rows, ascending (n).
 
     Returns:
         n rows.
@@ -51,38 +37,32 @@ def decoded_rows(
     version, inner, flags, size, total, block, _ = _HEADER.unpack_from(body)
     count = -(-total // block) if block else 0
     if not numbers.size or flags & _IS_STORED or row.nbytes == 0 or count < 2:
-        return _of_all(body, row, numbers, scratch)
-    is_needed = np.zeros(count + 1, np.intp)
-    np.add.at(is_needed, begins // block, 1)
-    np.add.at(is_needed, (begins + row.nbytes - 1) // block + 1, -1)
-    needed = np.flatnonzero(np.cumsum(is_needed[:-1]))
-    if needed.size == 1:
-        # The last block may be shorter than a block, which a body alone may not be.
-        needed = np.array([max(0, int(needed[0]) - 1), max(1, int(needed[0]))])
-    if needed.size > count * _MOST:
-        return _of_all(body, row, numbers, scratch)
+        return np.frombuffer(blosc.decompress(body), row.dtype).reshape(-1, *row.shape)[numbers]
+    edges = np.arange(count) * block
+    # Of each block, the rows that are at least partly in it.
+    firsts = np.searchsorted(begins, edges - row.nbytes, side="right")
+    lasts = np.searchsorted(begins, edges + block)
+    needed = np.flatnonzero(firsts < lasts)
     starts = np.frombuffer(body, "<i4", count, _HEADER.size)
     # Threads may have written the blocks in any order.
     ends = dict(zip(np.sort(starts), [*np.sort(starts)[1:], len(body)], strict=True))
     view = memoryview(body)
-    parts = [view[starts[number] : ends[starts[number]]] for number in needed.tolist()]
-    lengths = np.cumsum([_HEADER.size + 4 * needed.size, *map(len, parts)])
-    less = block * count - total if needed[-1] == count - 1 else 0
-    kept = needed.size * block - less
-    header = _HEADER.pack(version, inner, flags, size, kept, block, int(lengths[-1]))
-    some = b"".join([header, lengths[:-1].astype("<i4").tobytes(), *parts])
-    decoded = scratch.of(kept)
-    blosc.decompress(some, decoded)
-    first = np.searchsorted(needed, begins // block) * block + begins % block
     found = np.empty((numbers.size, row.nbytes), np.uint8)
-    for place, begin in enumerate(first.tolist()):
-        found[place] = decoded[begin : begin + row.nbytes]
+    for some in np.split(needed, range(0, needed.size, max(1, _AT_ONCE // block)))[1:]:
+        if some.tolist() == [count - 1]:
+            # The last block may be shorter than a block, which a body alone may not be.
+            some = np.array([count - 2, count - 1])  # noqa: PLW2901 - as above
+        parts = [view[starts[number] : ends[starts[number]]] for number in some]
+        lengths = np.cumsum([_HEADER.size + 4 * some.size, *map(len, parts)])
+        kept = some.size * block - (block * count - total if some[-1] == count - 1 else 0)
+        header = _HEADER.pack(version, inner, flags, size, kept, block, int(lengths[-1]))
+        decoded = np.empty(kept, np.uint8)
+        blosc.decompress(b"".join([header, lengths[:-1].astype("<i4").tobytes(), *parts]), decoded)
+        for number, own in zip(some.tolist(), range(0, kept, block), strict=True):
+            here = decoded[own : own + block]
+            rows = slice(firsts[number], lasts[number])
+            for place, begin in enumerate((begins[rows] - edges[number]).tolist(), rows.start):
+                part = here[max(0, begin) : max(0, begin + row.nbytes)]
+                at = max(0, -begin)
+                found[place, at : at + part.size] = part
     return found.view(row.dtype).reshape(-1, *row.shape)
-
-
-def _of_all(
-    body: bytes | memoryview, row: NDArray[np.generic], numbers: NDArray[np.intp], scratch: Scratch
-) -> NDArray[np.generic]:
-    decoded = scratch.of(_HEADER.unpack_from(body)[4])
-    blosc.decompress(body, decoded)
-    return decoded.view(row.dtype).reshape(-1, *row.shape)[numbers]

@@ -71,9 +71,8 @@ class ChannelCalibration:
     ) -> None:
         self.panel = panel
         self.is_calibrated = is_calibrated
-        parts = parts or GroupParts(echodata, panel.group)
-        self.slices = ChannelSlices(parts, panel)
-        self._stored = StoredSamples(echodata, panel, parts.scratch)
+        self.slices = ChannelSlices(parts or GroupParts(echodata, panel.group), panel)
+        self._stored = StoredSamples(echodata, panel)
         self.gains = Gains(self.slices, self._stored.width, self._stored.sectors)
 
     def check(self) -> None:

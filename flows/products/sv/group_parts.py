@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flows.products.sv.blosc_blocks import Scratch
-
 
 class GroupParts:
     """One beam group of an output.
@@ -21,12 +19,10 @@ class GroupParts:
         beam: the group without samples.
         environment: of the whole output, its channels in the group's order.
         vendor: the same.
-        scratch: of all channels.
     """
 
     def __init__(self, echodata: Any, group: str) -> None:  # noqa: ANN401 - echopype ships no types
         self.model: str = echodata.sonar_model
-        self.scratch = Scratch()
         self.attributes = echodata["Top-level"].attrs
         beam = echodata[group]
         # Not the coordinates that come from the group above.

@@ -14,7 +14,7 @@ from zarr.codecs import BloscCodec, BytesCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
-from flows.products.sv.blosc_blocks import Scratch, decoded_rows
+from flows.products.sv.blosc_blocks import decoded_rows
 from flows.products.sv.panels import Ints, Panel
 
 #: Values that are read at once, unless a chunk has more.
@@ -64,11 +64,8 @@ class _VariableRows:
 class _ChunkRows:
     """Of a Zarr array whose chunks are of one channel and of whole pings, and compressed by Blosc."""
 
-    def __init__(
-        self, array: zarr.Array[Any], channel: int, attributes: dict[str, Any], scratch: Scratch
-    ) -> None:
+    def __init__(self, array: zarr.Array[Any], channel: int, attributes: dict[str, Any]) -> None:
         self._array = array
-        self._scratch = scratch
         self._channel = channel
         self.row = array.shape[2:]
         self.chunk = array.chunks[1]
@@ -98,7 +95,7 @@ class _ChunkRows:
                 missing = np.full((part.size, *self.row), self._array.fill_value, row.dtype)
                 parts.append(missing)
             else:
-                parts.append(decoded_rows(body, row, part % self.chunk, self._scratch))
+                parts.append(decoded_rows(body, row, part % self.chunk))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _body(self, number: int, *, is_read_again: bool) -> memoryview | None:
@@ -124,7 +121,7 @@ class StoredSamples:
         sectors: of a ping.
     """
 
-    def __init__(self, echodata: Any, panel: Panel, scratch: Scratch) -> None:  # noqa: ANN401 - echopype ships no types
+    def __init__(self, echodata: Any, panel: Panel) -> None:  # noqa: ANN401 - echopype ships no types
         stored: dict[tuple[str, str], xr.Variable] = echodata.stored_samples
         arrays: dict[tuple[str, str], zarr.Array[Any]] = echodata.stored_arrays
         self._rows: dict[str, _Rows] = {}
@@ -133,7 +130,7 @@ class StoredSamples:
             variable, array = stored.get(key), arrays.get(key)
             if variable is not None and array is not None and _ChunkRows.can_read(array):
                 attributes = dict(variable.attrs)
-                self._rows[name] = _ChunkRows(array, panel.channel, attributes, scratch)
+                self._rows[name] = _ChunkRows(array, panel.channel, attributes)
             elif variable is not None:
                 self._rows[name] = _VariableRows(variable, panel.channel)
         real = self._rows["backscatter_r"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numcodecs import Blosc
 
-from flows.products.sv.blosc_blocks import Scratch, decoded_rows
+from flows.products.sv.blosc_blocks import decoded_rows
 
 
 @given(
@@ -36,7 +36,7 @@ def test_some_rows_are_those_of_the_whole(  # noqa: PLR0917 - properties
     shape = (rows, width)
     values = np.random.default_rng(rows).integers(0, 100, shape) if is_noise else np.ones(shape)
     whole = values.astype(dtype)
-    found = decoded_rows(codec.encode(whole), whole[0], np.array(numbers, np.intp), Scratch())
+    found = decoded_rows(codec.encode(whole), whole[0], np.array(numbers, np.intp))
     np.testing.assert_array_equal(found, whole[numbers])
     assert found.dtype == whole.dtype
 
@@ -44,7 +44,6 @@ def test_some_rows_are_those_of_the_whole(  # noqa: PLR0917 - properties
 def test_each_row_alone() -> None:
     whole = np.random.default_rng(1).integers(0, 100, (90, 500)).astype("<i2")
     body = Blosc(cname="zstd", blocksize=4096).encode(whole)
-    scratch = Scratch()
     for number in range(90):
-        found = decoded_rows(body, whole[0], np.array([number], np.intp), scratch)
+        found = decoded_rows(body, whole[0], np.array([number], np.intp))
         np.testing.assert_array_equal(found, whole[[number]])
