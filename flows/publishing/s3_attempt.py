@@ -138,7 +138,8 @@ def put_netcdf(attempt: S3Attempt, write: WriteNetcdf) -> tuple[dict[str, Any], 
     """
     order, store = attempt.order, attempt.store
     key = attempt.output.key
-    path = order.scratch / attempt.output.name
+    # Not the key's name, which may be too long for a file or have a backslash.
+    path = order.scratch / "output.nc"
     with order.stage("encode"):
         write(path)
         with path.open("rb") as file:

@@ -4,7 +4,8 @@ A subclass takes the place of each parser while a file is opened. What differs f
 echopype 0.11.1: a file may have a single ping, or fewer channels than the instrument; a
 transmit pulse whose Sv offset is not in its table gets NaN (the table has some
 frequencies and lengths, and no formula); the settings XML may be spelled in any way, and
-have the coefficients of one tilt only; times have the hundredths of a second.
+have the coefficients of one tilt only; times have the hundredths of a second; a ping
+may have no position.
 """
 
 from __future__ import annotations
@@ -166,6 +167,13 @@ class Azfp6Parser(_WithoutLimits, ParseAZFP6):  # type: ignore[misc]  # echopype
             if name in data:
                 # Of a single channel, echopype keeps the value without a list.
                 data[name][-1] = np.atleast_1d(data[name][-1]).tolist()
+        dates, positions = data["gps_date_time"], data["gps_lat_lon"]
+        if len(positions) < len(data["frequency"]):
+            dates.append([0] * len(_DATE))
+            positions.append([0.0, 0.0])
+        if not any(dates[-1]) and not any(positions[-1]):
+            # Without a GPS, or before its first fix.
+            positions[-1] = [np.nan, np.nan]
         if len(data["frequency"]) == 1:
             self.choose_channels(data["board_num"][0], data["frequency"][0])
         return True

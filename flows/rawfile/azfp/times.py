@@ -1,4 +1,4 @@
-"""What differs from echopype in the times of an AZFP's pings."""
+"""What differs from echopype in the times and positions of an AZFP's pings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sonar_models import AZFP, AZFP6, SONAR_MODELS
 
 
 def corrected_times(echodata: Any, summary: FileSummary) -> list[Correction]:  # noqa: ANN401 - echopype ships no types
-    """The correction of the times of an AZFP's pings; none for other models.
+    """The corrections of times and positions of an AZFP's pings; none for other models.
 
     Args:
         echodata: the EchoData of `flows.rawfile.azfp.parsers`.
@@ -23,4 +23,9 @@ def corrected_times(echodata: Any, summary: FileSummary) -> list[Correction]:  #
     times = echodata["Sonar/Beam_group1"]["ping_time"].values
     count = int(np.count_nonzero(times != times.astype("datetime64[s]")))
     what = "times of pings have their hundredths of a second"
-    return [Correction(what, count)] if count else []
+    # Of a file without any position, echopype has one NaN.
+    latitude = echodata["Platform"]["latitude"].values
+    lacking = int(np.count_nonzero(np.isnan(latitude))) if latitude.size > 1 else 0
+    no_fix = "positions of pings without a fix are NaN, not 0 N 0 E"
+    found = [Correction(what, count), Correction(no_fix, lacking)]
+    return [correction for correction in found if correction.count]

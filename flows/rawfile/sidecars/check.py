@@ -20,7 +20,7 @@ from flows.rawfile.sidecars.content import (
     SidecarContent,
     read_sidecar,
 )
-from flows.rawfile.sidecars.fit import column_channels, time_fit
+from flows.rawfile.sidecars.fit import TimeFit, column_channels, time_fit
 from flows.stores.sidecars import DAMAGED, NOT_OF_THIS_FILE, FetchedSidecar, left_out_sentence
 from flows.walk.accounts.ek80 import ADCP_PINGS
 from flows.walk.as_datetime import as_datetime
@@ -83,7 +83,7 @@ def check_sidecars(
             continue
         uri = sidecar.file.location.uri
         try:
-            used, lost = _fitting(sidecar, summary)
+            used, fit = _fitting(sidecar, summary)
         except _UnfitError as unfit:
             if sidecar.named and not allow_partial:
                 raise BadSidecar(summary.file, uri, str(unfit), unfit.fault) from None
@@ -92,9 +92,9 @@ def check_sidecars(
         checked.fetched.append(sidecar)
         checked.used.append(used)
         checked.lacking.extend(_lacking(uri, used.content, summary))
-        if lost.size:
+        if (lost := fit.without_ping).size:
             sentence = _lost_sentence(uri, used.content, lost, summary)
-            if _proves(used, summary):
+            if fit.is_proof and _proves(used, summary):
                 damaged = _with_lost(summary, lost, sentence)
                 checked = replace(checked, summary=damaged, lost=max(checked.lost, lost.size))
             checked.lacking.append(sentence)
@@ -106,8 +106,8 @@ def check_sidecars(
     return checked
 
 
-def _fitting(sidecar: FetchedSidecar, summary: FileSummary) -> tuple[UsedSidecar, Times]:
-    """The sidecar's content, and its times without a ping; raises _UnfitError."""
+def _fitting(sidecar: FetchedSidecar, summary: FileSummary) -> tuple[UsedSidecar, TimeFit]:
+    """The sidecar's content, and how its times fit the pings; raises _UnfitError."""
     try:
         content = read_sidecar(sidecar.file.path, sidecar.kind)
     except DamagedSidecarError as damaged:
@@ -122,12 +122,12 @@ def _fitting(sidecar: FetchedSidecar, summary: FileSummary) -> tuple[UsedSidecar
         cause = f"it is from {_span(content.times)}, the file from {_span(pings)}"
         raise _UnfitError(NOT_OF_THIS_FILE, cause)
     if sidecar.kind == "idx" or not content.times.size:
-        return UsedSidecar(content), fit.without_ping
+        return UsedSidecar(content), fit
     columns = column_channels(content.columns, content.channels, pinging)
     if columns is None:
         cause = f"its BOT0 have {content.columns} columns, and {len(pinging)} channels ping"
         raise _UnfitError(NOT_OF_THIS_FILE, cause)
-    return UsedSidecar(content, columns), fit.without_ping
+    return UsedSidecar(content, columns), fit
 
 
 def _proves(used: UsedSidecar, summary: FileSummary) -> bool:

@@ -22,10 +22,14 @@ class TimeFit:
         is_of_this_file: whether any of them lies between the first and the last ping.
         without_ping: its times (datetime64[ns], ascending) that no ping has, if the
             others show that they should be there.
+        is_proof: whether these show that pings of the file are lost. They do not if as many
+            pings have none of its times: then it is stamped by another clock, or is of another
+            recording.
     """
 
     is_of_this_file: bool
     without_ping: Times
+    is_proof: bool = False
 
 
 def time_fit(times: Times, channels: Sequence[Times]) -> TimeFit:
@@ -53,7 +57,9 @@ def time_fit(times: Times, channels: Sequence[Times]) -> TimeFit:
     if 2 * int(shared.sum()) < pings.size:
         return TimeFit(is_of_this_file=True, without_ping=nothing)
     lost = [own[~shared], *(_cut_off(own[shared], channel) for channel in each)]
-    return TimeFit(is_of_this_file=True, without_ping=np.unique(np.concatenate(lost)))
+    without_ping = np.unique(np.concatenate(lost))
+    is_proof = pings.size - int(shared.sum()) < without_ping.size
+    return TimeFit(is_of_this_file=True, without_ping=without_ping, is_proof=is_proof)
 
 
 def _known(times: Times) -> Times:

@@ -685,6 +685,67 @@ def test_azfp6_files_of_one_ping_or_an_unknown_pulse_are_converted(
         assert words in (done.manifest["missing"] or "")
 
 
+AZFP6_FILE = "azfp6/20090314_01A.azfp"
+
+
+def azfp6_pings(content: bytes) -> Iterator[bytes]:
+    """The pings of a recorded AZFP6 file, whose headers have 254 bytes; the first part is its XML."""
+    at = 16 + struct.unpack_from("<I", content, 4)[0]
+    yield content[:at]
+    while at < len(content):
+        end = at + 16 + struct.unpack_from("<I", content, at + 4)[0]
+        yield content[at:end]
+        at = end
+
+
+# The records of the GPS's date and position, the last before the header's end.
+GPS = slice(8 + 254 - 4 - 34, 8 + 254 - 4)
+
+
+def with_position(ping: bytes, latitude: float) -> bytes:
+    date = struct.pack("<H7H", 0xA026, 2020, 9, 3, 14, 51, int(latitude), 0)
+    return ping[: GPS.start] + date + struct.pack("<H2d", 0xA1C1, latitude, 5.0) + ping[GPS.stop :]
+
+
+def without_gps(ping: bytes) -> bytes:
+    """A ping of an instrument without the two records of a GPS."""
+    length = struct.pack("<I", len(ping) - 16 - 34)
+    size = struct.pack("<H", 254 - 34)
+    body = ping[8:14] + size + ping[16 : GPS.start] + ping[GPS.stop : -4]
+    return ping[:4] + length + body + length
+
+
+@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
+def test_pings_of_an_azfp6_without_a_fix_are_not_at_0_n_0_e(
+    output_type: str, real_data: Path, tmp_path: Path
+) -> None:
+    xml, *pings = azfp6_pings((real_data / AZFP6_FILE).read_bytes())
+    raw = tmp_path / "D.azfp"
+    raw.write_bytes(
+        b"".join([xml, *pings[:3], *(with_position(p, 10.0 + n) for n, p in enumerate(pings[3:]))])
+    )
+    done = converted(raw, tmp_path, "AZFP6", output_type=output_type)
+    with tree_of(done) as tree:
+        latitude = tree["Platform"]["latitude"].values
+    assert np.isnan(latitude[:3]).all()
+    assert latitude[3:].tolist() == [10.0 + n for n in range(len(pings) - 3)]
+    what = "positions of pings without a fix are NaN, not 0 N 0 E"
+    assert {"what": what, "count": 3} in done.manifest["corrections"]
+
+
+def test_an_azfp6_without_a_gps_is_converted(real_data: Path, tmp_path: Path) -> None:
+    xml, *pings = azfp6_pings((real_data / AZFP6_FILE).read_bytes())
+    own, raw = tmp_path / "own.azfp", tmp_path / "D.azfp"
+    own.write_bytes((real_data / AZFP6_FILE).read_bytes())
+    raw.write_bytes(b"".join([xml, *map(without_gps, pings)]))
+    beams = []
+    for path in (own, raw):
+        with tree_of(converted(path, tmp_path, "AZFP6")) as tree:
+            beams.append(tree["Sonar/Beam_group1"].to_dataset().load())
+            assert np.isnan(tree["Platform"]["latitude"].values).all()
+    xr.testing.assert_equal(*beams)
+
+
 @pytest.mark.parametrize("chosen", [[1], [3], [1, 3]])
 def test_azfp6_channels_get_the_settings_of_their_frequency(
     chosen: list[int], real_data: Path, tmp_path: Path

@@ -121,6 +121,21 @@ def test_a_longer_sidecar_shows_that_the_raw_file_was_cut(
         assert vendor_of(done).sizes["ping_time"] == 36
 
 
+def test_a_bottom_of_another_clock_does_not_make_the_file_a_bad_one(
+    real_data: Path, tmp_path: Path
+) -> None:
+    raw, bot = tmp_path / "D.raw", (real_data / EK60).with_suffix(".bot").read_bytes()
+    shutil.copyfile(real_data / EK60, raw)
+    shifted = bytearray(bot)
+    for span in simrad_datagrams(bot):
+        (ticks,) = struct.unpack_from("<Q", bot, span.start + 8)
+        struct.pack_into("<Q", shifted, span.start + 8, ticks + 10_000_000)
+    raw.with_suffix(".bot").write_bytes(shifted)
+    done = converted(raw, tmp_path)
+    assert "4 pings from 2007-07-24T04:24:01Z" in done.manifest["missing"]
+    assert done.manifest["preflight"]["condition"] == "intact"
+
+
 def test_pings_cut_out_of_the_middle_are_shown_too(real_data: Path, tmp_path: Path) -> None:
     raw, content = tmp_path / "D.raw", (real_data / EK60).read_bytes()
     shutil.copyfile((real_data / EK60).with_suffix(".bot"), tmp_path / "D.bot")
@@ -284,6 +299,15 @@ CUTS = [
     ("both lack the last ping", [1, 2, 3], [1, 2, 3], [4]),
     ("both lack a ping in the middle", [1, 2, 4], [1, 2, 4], [3]),
 ]
+
+
+def test_as_many_pings_without_a_time_are_no_proof_of_lost_pings() -> None:
+    """A `.bot` that is stamped by another clock does not make a whole file a damaged one."""
+    own = at([1, 2, 3, 5, 6, 7])
+    for pings, is_proof in (([1, 2, 4, 5, 6, 7], False), ([1, 2, 5, 6], True), ([1, 2, 3], True)):
+        fit = time_fit(own, [at(pings)])
+        assert fit.without_ping.size
+        assert fit.is_proof is is_proof
 
 
 @pytest.mark.parametrize(("one", "other", "lost"), [c[1:] for c in CUTS], ids=[c[0] for c in CUTS])
