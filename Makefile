@@ -15,6 +15,9 @@ YES ?=
 DELETE_DATA ?=
 RELEASE = --stack '$(STACK)' $(if $(DRY_RUN),--dry-run) $(foreach each,$(PARAMETERS),--parameter '$(each)')
 
+# Tests start hundreds of processes, and each would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo up test trial quick check format lock images deploy undeploy clean
 
 help: ## list the targets
@@ -28,8 +31,7 @@ setup: .venv/ready ## create the environment (other targets do this automaticall
 	@echo "Setting up .venv with $$($(PYTHON) --version) (about a minute) ..."
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv 2>.venv/pip.log || { cat .venv/pip.log >&2; exit 1; }
-	@# Compiled once here. Tests and the sandbox start hundreds of processes, and with
-	@# PYTHONDONTWRITEBYTECODE each of them would compile echopype's imports again.
+	@# Compiled once here, and not by the first process of each package.
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 	@echo "Done. For the command echodrop: source .venv/bin/activate"

@@ -103,6 +103,18 @@ def expected(real_data: Path) -> dict[str, dict[str, Any]]:
     return expected_facts(real_data)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_fsync() -> Iterator[None]:
+    """Let the system write to the disk when it likes: no test turns off the power.
+
+    A conversion waited a third of its time for it. A test of the order of writes has its own `fsync`.
+    """
+    patch = pytest.MonkeyPatch()
+    patch.setattr(os, "fsync", lambda _file: None)
+    yield
+    patch.undo()
+
+
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
     """Undo the changes of `import echopype` in another test to this process's logging."""

@@ -70,7 +70,7 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
     sandbox: Sandbox, inbox: SandboxInbox, real_data: Path, tmp_path: Path, narrow_lane: None
 ) -> None:
     del narrow_lane
-    archive = [f"{ARCHIVE}{number:02}.raw" for number in range(16)]
+    archive = [f"{ARCHIVE}{number:02}.raw" for number in range(8)]
     live = ["just-now/0.raw", "just-now/1.raw"]
     s3, bucket = sandbox.client("s3"), sandbox.names.inbox_bucket
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
@@ -89,7 +89,7 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
         [
             *(sys.executable, "-m", "echodrop", "backfill", f"s3://{bucket}/{ARCHIVE}"),
             *("--stack", stack, "--checkpoint", str(tmp_path / "checkpoint"), "--json"),
-            *("--together", "4", "--outstanding", "3"),
+            *("--together", "2", "--outstanding", "3"),
         ],
         env={**system_environment(), **sandbox.environment()},
         stdout=subprocess.PIPE,

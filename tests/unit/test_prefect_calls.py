@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
-from prefect.server.api.server import create_api_app
 
 from tests.cloud.prefect_cloud_calls import served, served_call
 
@@ -31,6 +30,9 @@ POSTED = {"_ask", "_all", "_page"}
 @cache
 def server_calls() -> dict[str, list[str]]:
     """The calls of Prefect's own server, with their tags."""
+    # PLC0415: takes two seconds, in each process that collects the tests.
+    from prefect.server.api.server import create_api_app  # noqa: PLC0415
+
     return {
         f"{method.upper()} {path}": described.get("tags") or []
         for path, operations in create_api_app().openapi()["paths"].items()

@@ -118,7 +118,6 @@ def start(prefect_api: ApiCall, prefect_api_url: str, tmp_path: Path) -> Iterato
 @pytest.mark.parametrize(
     ("how", "code", "state"),
     [
-        ("completes", 0, "COMPLETED"),
         # It set its own state in Prefect, so its task succeeds.
         ("fails", 0, "FAILED"),
         ("segfault", 128 + signal.SIGSEGV, "CRASHED"),

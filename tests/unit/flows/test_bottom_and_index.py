@@ -63,9 +63,16 @@ def converted(raw: Path, model: str, output_type: str, **changes: Any) -> Publis
     return done
 
 
-@pytest.mark.parametrize("suffix", [".idx", ".IDX"])
-@pytest.mark.parametrize(("name", "model"), [(EK60, "EK60"), (EK80, "EK80")])
-@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
+# Each value with each value of the others.
+@pytest.mark.parametrize(
+    ("name", "model", "suffix", "output_type"),
+    [
+        (EK60, "EK60", ".idx", "zarr"),
+        (EK60, "EK60", ".IDX", "netcdf"),
+        (EK80, "EK80", ".idx", "netcdf"),
+        (EK80, "EK80", ".IDX", "zarr"),
+    ],
+)
 def test_an_index_beside_the_file_is_in_the_output(  # noqa: PLR0917 - a table's columns and fixtures
     name: str, model: str, suffix: str, output_type: str, real_data: Path, tmp_path: Path
 ) -> None:

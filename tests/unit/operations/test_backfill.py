@@ -125,6 +125,7 @@ def test_uploads_that_the_rules_ignore_or_reject_are_counted_and_not_sent(tmp_pa
     assert noted.ended
 
 
+@pytest.mark.slow
 # Each example writes a checkpoint for every message.
 @settings(max_examples=20)
 @given(st.lists(st.integers(1, 13), max_size=4), st.integers(5, 30))

@@ -120,6 +120,7 @@ class ReplayInterrupted:
         return call
 
 
+@pytest.mark.slow
 def test_of_200_messages_190_are_done_and_10_set_aside_despite_two_interruptions(
     queues: Queues,
 ) -> None:

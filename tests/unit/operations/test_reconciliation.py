@@ -440,6 +440,7 @@ def test_recent_uploads_are_checked_without_listing_all_outputs(world: FakeInbox
     assert world.reconcile(Scope(since=modified + timedelta(minutes=1))) == {}
 
 
+@pytest.mark.slow
 def test_runs_are_requested_in_pages_that_prefect_accepts(world: FakeInbox) -> None:
     for number in range(120):
         world.drop(f"{number}.raw", file_head("EK60"))

@@ -116,12 +116,22 @@ def cases(real_data: Path) -> list[Path]:
 READ_BY_US_ALONE = ("ek80_complex_float16", "ek80_power_and_complex_together")
 
 
+def around_its_longest_ping(path: Path, folder: Path) -> Path:
+    """Fifty pings: for each of a thousand, echopype has as many samples as the longest has."""
+    content = path.read_bytes()
+    starts = [datagram.start for datagram in simrad_datagrams(content)]
+    cut = folder / path.name
+    cut.write_bytes(content[: starts[1]] + content[starts[1901] : starts[2101]])
+    return cut
+
+
 def test_every_case_ends_as_with_echopype_alone(real_data: Path, tmp_path: Path) -> None:
     found = cases(real_data)
     if not found:
         pytest.skip("no files as fleets produce them beside the real ones")
     streamed = 0
-    for path in found:
+    for case in found:
+        path = around_its_longest_ping(case, tmp_path) if case.stem == "ragged60" else case
         summary = walk.preflight(path, model_of(path.read_bytes()[:8]))
         if not summary.convertible:
             continue

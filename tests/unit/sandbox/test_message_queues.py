@@ -21,12 +21,12 @@ sys.setswitchinterval(1e-5)
 backend = sqs.sqs_backends["123456789012"]["us-east-1"]
 backend.create_queue("queue", {})
 backend.get_queue("queue").visibility_timeout = 600
-for number in range(400):
+for number in range(150):
     backend.send_message("queue", str(number))
 taken, sent = Counter(), threading.Event()
 
 def send():
-    for number in range(400, 800):
+    for number in range(150, 300):
         backend.send_message("queue", str(number))
     sent.set()
 
@@ -58,4 +58,4 @@ def test_no_message_is_lost_or_repeated() -> None:
         check=False,
         timeout=240,
     )
-    assert done.stdout.split() == ["800", "1", "0"], done.stderr
+    assert done.stdout.split() == ["300", "1", "0"], done.stderr

@@ -47,6 +47,7 @@ def test_a_killed_part_restarts_after_its_downtime_and_not_earlier(parts: PartSe
     assert dict(supervisor.restarts) == {"one": 1}
 
 
+@pytest.mark.slow
 def test_a_part_that_exits_is_restarted_until_it_is_ready(parts: PartSet, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     # Exits at its first two starts, like a database whose old processes are still running.
@@ -62,6 +63,7 @@ def test_a_part_that_exits_is_restarted_until_it_is_ready(parts: PartSet, tmp_pa
     assert dict(supervisor.restarts) == {"flaky": 2}
 
 
+@pytest.mark.slow
 def test_the_error_names_a_part_that_is_never_ready(parts: PartSet, tmp_path: Path) -> None:
     parts.launch(serving("flaky", tmp_path, "raise SystemExit(1)"))
     with pytest.raises(TimeoutError, match=r"^flaky not ready after 2 s$"):

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from flows import walk
-from flows.conversion import convert
+from flows.conversion import open_raw, save
 from flows.core.outcomes import BadFile, UnsupportedDatagram
+from flows.opened_raw import OpenedRaw
 from flows.publishing.publication import Published
-from flows.rawfile.echopype_reader import open_raw_file
-from flows.rawfile.engine import open_file
 from flows.rawfile.parsed_pings import compare_pings
 from flows.stores.request import ConversionRequest
 from tests.conftest import REPORT_LINE
@@ -85,16 +84,9 @@ def test_edited_files_lose_no_ping(real_data: Path, tmp_path: Path, record_prope
 
 
 def _outcome(path: Path, model: str, file: list[Datagram]) -> str:
-    """Open a file as a conversion does; the name of the outcome."""
+    """Convert a file, and compare its pings on the way; the name of the outcome."""
     summary = walk.preflight(path, model)
     assert summary.condition == "intact", summary.damage
-
-    name = path.name
-
-    def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
-        del with_sidecars
-        return open_raw_file(path, model, [], {}, name)
-
     outcome = "Completed"
     try:
         walk.decide(summary, model)
@@ -107,10 +99,17 @@ def _outcome(path: Path, model: str, file: list[Datagram]) -> str:
     left_out = sum(refused.count for refused in summary.refused.values())
     assert sum(summary.pings.values()) + left_out == sum(pings.values())
     folder = path.with_suffix("")
-    folder.mkdir()
-    link = folder / "raw.raw"
-    link.symlink_to(path)
-    opened = open_file(link, summary, parse)
+    opened = open_raw(
+        ConversionRequest(
+            raw_file=str(path),
+            sonar_model=model,
+            output_path=str(folder / "out.zarr"),
+            output_type="zarr",
+            allow_partial=outcome != "Completed",
+        ),
+        lambda *_: None,
+    )
+    assert isinstance(opened, OpenedRaw)
     try:
         compare_pings(opened.echodata, summary)
         assert sum(map(len, summary.ping_times.values())) + left_out == len(pings)
@@ -122,18 +121,10 @@ def _outcome(path: Path, model: str, file: list[Datagram]) -> str:
             ]
             assert _powers_in(opened.echodata) == Counter(p.tobytes() for p in powers)
         assert opened.engine.name == "streamed", opened.engine.reason
+        # The whole conversion: quality facts and the account take any file, too.
+        done = save(opened, lambda *_: None)
     finally:
         opened.close()
-    # The whole conversion: corrections, quality facts and the account take any file, too.
-    done = convert(
-        ConversionRequest(
-            raw_file=str(path),
-            sonar_model=model,
-            output_path=str(folder / "out.zarr"),
-            output_type="zarr",
-            allow_partial=outcome != "Completed",
-        )
-    )
     assert isinstance(done, Published)
     assert outcome == "Completed" or done.manifest["missing"]
     shutil.rmtree(folder)
