@@ -27,7 +27,10 @@ def import_conversion() -> None:
 
 
 def import_products() -> None:
-    """What `flows.products.make` imports, of its own and of echopype's."""
+    """What `flows.products.make` imports, of its own and of echopype's, and as it does."""
+    from flows.core.hold_memory import hold_memory
+
+    hold_memory()
     import flows.products.make
     import flows.products.picture
     import flows.products.viewer_store  # noqa: F401

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from flows.core.freed_memory import keep_freed_memory
+from flows.core.hold_memory import hold_memory
 from flows.core.locations import (
     MANIFEST_SUFFIX,
     PICTURE_SUFFIX,
@@ -194,7 +194,7 @@ def main() -> int:
         "--colours", default=DEFAULT_COLOURS, help="ek500, or of cmocean or matplotlib"
     )
     options = parser.parse_args()
-    keep_freed_memory()
+    hold_memory()
     failed = False
     for output in options.outputs:
         try:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from flows.core.freed_memory import keep_freed_memory
+from flows.core.hold_memory import hold_memory
 from flows.core.locations import MANIFEST_SUFFIX, PRODUCTS_SUFFIX
 from flows.core.termination import stopped_by_signals
 from flows.products.jobs.product_jobs import JobResult, ProductJob, is_current
@@ -84,7 +84,7 @@ def main() -> None:
     # The run's process must survive if memory runs out, and this one is the largest then.
     with suppress(OSError):
         _OOM_SCORE.write_text("1000")
-    keep_freed_memory()
+    hold_memory()
     # What a library prints must not look like a result.
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -171,7 +171,8 @@ class ChannelCalibration:
         if self.panel.encoding == "complex_FM":
             pulses = self.slices.pulses[places]
             for rows in groups_of(pulses):
-                samples = mean[rows] + 1j * turned[rows]
+                samples = np.empty((rows.size, mean.shape[1]), np.complex128)
+                samples.real, samples.imag = mean[rows], turned[rows]
                 found = compressed(samples, self.gains.replica(int(places[rows[0]])))
                 mean[rows], turned[rows] = found.real, found.imag
         power = np.square(mean, out=mean)

@@ -77,10 +77,12 @@ def compressed(samples: Complex, replica: Complex) -> Complex:
     faint = int(np.searchsorted(energy, energy[-1] * _FAINT))
     for end in np.unique(ends):
         begin, rows = max(0, end - faint), np.flatnonzero(ends == end)
-        later = np.subtract.outer(np.arange(end - begin), np.arange(end - begin))
-        shifted = np.where(later >= 0, np.conj(replica)[np.maximum(later, 0)], 0)
-        last = slice(begin, end)
-        found[rows, last] = np.where(missing[rows, last], 0, samples[rows, last]) @ shifted
+        last = np.where(missing[rows, begin:end], 0, samples[rows, begin:end])
+        summed = np.zeros_like(last)
+        # Not a product of matrices: its library starts threads, which then wait at full speed.
+        for lag in range(end - begin):
+            summed[:, : end - begin - lag] += last[:, lag:] * np.conj(replica[lag])
+        found[rows, begin:end] = summed
     found[missing] = np.nan
     return found
 
