@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from flows.publishing.contents import groups_of
 from flows.rawfile.corrections import Correction, SimradFacts, correct
@@ -11,6 +13,8 @@ from flows.rawfile.samples import PingSamples
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
+
+    from flows.rawfile.nortek.records import RecordRows
 
 
 def correct_values(
@@ -30,7 +34,11 @@ def correct_values(
     """
     zeros = zero_imaginary_parts(echodata)
     found = [Correction("imaginary parts of exactly 0 are 0, not NaN", zeros)] if zeros else []
-    missing: list[str] = []
+    of_records = samples_of_records(echodata)
+    if lacking := sum(data.lacking() for data in of_records):
+        what = "velocities and amplitudes of beams and cells that pings do not have are NaN, not 0"
+        found.append(Correction(what, lacking))
+    missing = other_beams(echodata)
     corrected = {}
     if facts is not None:
         done = correct(groups_of(echodata), facts, keep)
@@ -40,6 +48,8 @@ def correct_values(
     if wanted:
         for path, group in corrected.items():
             echodata[path] = group
+        for rows in of_records:
+            rows.lack_as_nan()
         return found, missing
     for data in imaginary_parts(echodata):
         data.zeros_as_nan()
@@ -48,14 +58,52 @@ def correct_values(
 
 def imaginary_parts(echodata: EchoData) -> list[PingSamples]:
     """The imaginary parts of samples that are read from the file."""
-    groups = [echodata[f"Sonar/{name}"] for name in echodata["Sonar"]["beam_group"].values]
-    found = [
-        group[name].variable.data
-        for group in groups
-        for name in ("backscatter_i", "transmit_pulse_i")
-        if name in group
-    ]
+    found = _of_beams(echodata, "backscatter_i", "transmit_pulse_i")
     return [data for data in found if isinstance(data, PingSamples)]
+
+
+def samples_of_records(echodata: EchoData) -> list[RecordRows]:
+    """The velocities and amplitudes of an AD2CP that are read from the file."""
+    # It imports echopype's modules.
+    from flows.rawfile.nortek.records import RecordRows  # noqa: PLC0415
+
+    found = _of_beams(echodata, "velocity", "amplitude")
+    return [data for data in found if isinstance(data, RecordRows)]
+
+
+def other_beams(echodata: EchoData) -> list[str]:
+    """A sentence for each group of an AD2CP with pings of other beams than its coordinate says.
+
+    echopype puts the velocities of the fifth beam, which pings in turn with the others,
+    in the place of the first. `data_set_description` has four bits for each beam of a ping.
+    """
+    sentences = []
+    for name in map(str, echodata["Sonar"]["beam_group"].values):
+        group = echodata[f"Sonar/{name}"]
+        if not {"beam", "data_set_description", "velocity"} <= set(group.variables):
+            continue
+        known = list(map(str, group["beam"].values))
+        described, counts = np.unique(group["data_set_description"].values, return_counts=True)
+        beams = [
+            [str(d >> 4 * n & 15) for n in range(4) if d >> 4 * n] for d in map(int, described)
+        ]
+        other = sum(
+            count
+            for own, count in zip(beams, counts.tolist(), strict=True)
+            if own != known[: len(own)]
+        )
+        if other:
+            sentences.append(
+                f"the beams of {other} pings of {name}: their samples are at the first beams, and "
+                "data_set_description has their numbers"
+            )
+    return sentences
+
+
+def _of_beams(echodata: EchoData, *names: str) -> list[Any]:
+    """The data of these variables of all Beam groups."""
+    groups = [echodata[f"Sonar/{name}"] for name in echodata["Sonar"]["beam_group"].values]
+    return [group[name].variable.data for group in groups for name in names if name in group]
 
 
 def zero_imaginary_parts(echodata: EchoData) -> int:

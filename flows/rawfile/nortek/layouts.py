@@ -87,6 +87,10 @@ class Layout:
                     self._places[name].append(_Place(field, start, int(size), shape))
             start += int(size) * int(np.prod(shape))
 
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a field of one record; None without the field."""
+        return np.shape(self._known[name]) if name in self._known else None
+
     def read(self, name: str, content: NDArray[np.uint8], starts: Int64s) -> NDArray[Any] | None:
         """The values of a field of some records, one row each; None without the field.
 

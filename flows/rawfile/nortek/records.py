@@ -141,11 +141,26 @@ class RecordRows(LazyArray):
         self._records = records
         self._field = field
         self._rows = rows
+        self._fill = 0.0
+
+    def lacking(self) -> int:
+        """How many rows lack values: their records have fewer beams or cells, or not the field."""
+        layouts = self._records.index.layout[self._rows]
+        lacking = [
+            number
+            for number in np.unique(layouts).tolist()
+            if self._records.layouts[number].shape(self._field) != self.shape[1:]
+        ]
+        return int(np.count_nonzero(np.isin(layouts, lacking)))
+
+    def lack_as_nan(self) -> None:
+        """Read NaN where a record does not have a value; of floats."""
+        self._fill = np.nan
 
     def read(self, region: Region) -> NDArray[Any]:
-        """The values of one region; 0 where a record does not have them, as in echopype."""
+        """The values of one region; where a record does not have them 0, as in echopype, or NaN."""
         rows = self._rows[region[0]]
-        out = np.zeros((rows.size, *self.shape[1:]), self.dtype)
+        out = np.full((rows.size, *self.shape[1:]), self._fill, self.dtype)
         self._records.read(self._field, rows, out)
         return out[(slice(None), *region[1:])]
 

@@ -13,6 +13,7 @@ XML_OTHER = "XML0 of another kind"
 ADCP_TYPES = ("pings", "RAW4", "FIL1", "XML0 Parameter")
 ADCP_PINGS = "pings of an ADCP (EC150)"
 _NO_VARIABLE = "echopype has no variable for it"
+SAME_FILTER = "FIL1 in place of another one of its time"
 WITHOUT_PING = "RAW4 without a ping"
 _ADCP = "echopype skips the ADCP of an EK80 system"
 
@@ -83,6 +84,7 @@ EK80 = (
     lost("XML0: any other field", "all", _NO_VARIABLE),
     lost(XML_OTHER, "all", _NO_VARIABLE),
     lost("FIL1 of another stage", "all", "echopype stores those of stages 1 and 2"),
+    lost(SAME_FILTER, "all", "echopype has one filter for each channel, stage and time: the last"),
     Row("FIL1", "channel id, stage", "Vendor_specific: channel, filter_time"),
     Row(
         "FIL1",

@@ -13,7 +13,7 @@ import struct
 import xml.etree.ElementTree as ET
 from collections import Counter
 
-from flows.walk.accounts.ek80 import WITHOUT_PING, XML_OTHER
+from flows.walk.accounts.ek80 import SAME_FILTER, WITHOUT_PING, XML_OTHER
 from flows.walk.sample_index import FLOAT16, FLOAT32
 from flows.walk.simrad.framing import Datagram
 from flows.walk.simrad.names import text_of, until_nul
@@ -28,7 +28,6 @@ ADCP = "EC150"
 _CONVERTED_XML = {"environment", "initialparameter", "pingsequence"}
 # The pulse forms of complex samples that echopype knows: CW and FM.
 _PULSE_FORMS = {"0", "1"}
-
 # The stages of filters that echopype stores: of the transceiver, and of pulse compression.
 _FILTER_STAGES = {1, 2}
 
@@ -52,6 +51,7 @@ class EK80Walk(SimradWalk):
         self._waiting: dict[str, ParsedXml] = {}
         self._in_force: tuple[str, ParsedXml] | None = None
         self._pulse_forms = Counter[str]()  # of complex pings, those that echopype does not know
+        self._filters: dict[bytes, int] = {}  # by time, stage and channel
         self._names: dict[bytes, str | None] = {}
 
     def handlers(self) -> dict[bytes, Handler]:
@@ -204,6 +204,10 @@ class EK80Walk(SimradWalk):
             self._hold_adcp(item.name, item)
         elif (stage := _int16(item.head, 16)[0]) not in _FILTER_STAGES:
             self.hold(f"FIL1 of stage {stage}", item)
+        else:
+            body = os.pread(self.fd, item.length, item.offset + 4)
+            if self._filters.setdefault(item.head[8:148], hash(body)) != hash(body):
+                self.hold(SAME_FILTER, item)
         return None
 
     def _hold_adcp(self, type_: str, item: Datagram) -> None:
@@ -218,10 +222,7 @@ class EK80Walk(SimradWalk):
             self.refuse(item, f"no {lacking} of channel {channel} before it (byte {item.offset})")
 
     def _unknown_channel(self, item: Datagram) -> str | None:
-        """Leave out a datagram whose channel has a name that the configuration lacks.
-
-        A name that is not text is damage.
-        """
+        """Leave out a datagram of a channel that the configuration lacks; damage if it is no text."""
         name = item.head[16:144].rstrip(b"\x00")
         if item.length < PING_LENGTH or not name or not _NAME.fullmatch(name):
             return f"the {item.name} datagram is from a channel that is not configured"

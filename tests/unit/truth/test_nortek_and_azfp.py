@@ -245,6 +245,30 @@ def found_groups(echodata: Any) -> dict[str, dict[str, bytes]]:
     }
 
 
+@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
+def test_beams_that_a_ping_does_not_have_are_nan(
+    output_type: str, fleet_files: Path, tmp_path: Path
+) -> None:
+    """The fifth beam pings in turn with the four others; echopype has 0 m/s for the rest."""
+    raw = fleet_files / "ad2cp/bottom_track_192.ad2cp"
+    done = converted(raw, tmp_path / "own", "AD2CP", output_type=output_type)
+    check_pings(done, [each for each in records_of(raw.read_bytes()) if each.id != BOTTOM_TRACK])
+    with tree_of(done) as tree:
+        group = tree["Sonar/Beam_group1"]
+        single = group["number_of_beams"].values == 1
+        assert int(single.sum()) == 160
+        for name in ("velocity", "amplitude"):
+            assert np.isnan(group[name].values[single, 1:]).all()
+            assert not np.isnan(group[name].values[~single]).any()
+    what = "velocities and amplitudes of beams and cells that pings do not have are NaN, not 0"
+    assert done.manifest["corrections"] == [{"what": what, "count": 2 * 160}]
+    assert "the beams of 160 pings of Beam_group1" in done.manifest["missing"]
+    plain = converted(raw, tmp_path, "AD2CP", output_type=output_type, corrections=False)
+    assert f"not corrected: {what} (320 values)" in plain.manifest["missing"]
+    with tree_of(plain) as tree:
+        assert (tree["Sonar/Beam_group1"]["velocity"].values[single, 1:] == 0).all()
+
+
 @pytest.mark.parametrize("id_", [AVERAGE, BURST])
 def test_attitude_of_records_of_one_time_is_named(
     id_: int, real_data: Path, tmp_path: Path

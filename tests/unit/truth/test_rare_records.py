@@ -195,3 +195,12 @@ def test_a_transmit_pulse_without_a_ping_is_named(real_data: Path, tmp_path: Pat
     # The last before the ping is its own.
     pulses = echodata["Sonar/Beam_group1"]["transmit_pulse_r"].values
     assert set(pulses[~np.isnan(pulses)].tolist()) == {1.0}
+
+
+def test_a_filter_in_place_of_another_is_named(real_data: Path, tmp_path: Path) -> None:
+    """Two filters of one channel, stage and time, as before CW and FM pings; twins are one."""
+    file = datagrams_of((real_data / FM).read_bytes())
+    row = rows_of(file, lambda d: d.type == b"FIL1")[0]
+    other = replace(file[row], body=file[row].body[:-8] + struct.pack("<2f", 0.5, 0.25))
+    _, manifest = output(tmp_path, [*file[: row + 1], file[row], other, *file[row + 1 :]])
+    assert "1 FIL1 in place of another one of its time is not converted" in manifest["missing"]
