@@ -9,15 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from sandbox.parts.environments import system_environment
 from sandbox.parts.waiting import wait_until
 
 
-def started_task(run_id: str, api_url: str, folder: Path, **more: str) -> psutil.Popen:
+def started_task(run_id: str, api_url: str, folder: Path, **more: str) -> subprocess.Popen[bytes]:
     """The first process of a task that executes this flow run in a folder."""
-    return psutil.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "flows.runs.execute_run"],
         env={
             **os.environ,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def work(how: str) -> None:
 class Task:
     """A run and the first process of its task."""
 
-    def __init__(self, api: ApiCall, run_id: str, process: psutil.Popen) -> None:
+    def __init__(self, api: ApiCall, run_id: str, process: subprocess.Popen[bytes]) -> None:
         self.api, self.run_id, self.process = api, run_id, process
 
     @property
@@ -67,7 +68,7 @@ class Task:
     def engine(self) -> psutil.Process:
         """The flow's process, once the flow is running."""
         wait_until(lambda: self.state[0] == "RUNNING", 60, "the flow to run", every=0.1)
-        (engine,) = self.process.children()
+        (engine,) = psutil.Process(self.process.pid).children()
         return engine
 
 

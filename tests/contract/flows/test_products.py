@@ -283,7 +283,7 @@ def test_a_task_that_is_stopped_while_it_draws_leaves_no_process_and_a_verified_
         task = started_task(run["id"], prefect_api_url, tmp_path, **{product_jobs.SWITCH: "on"})
         try:
             assert at_picture.wait(240)
-            family = task.children(recursive=True)
+            family = psutil.Process(task.pid).children(recursive=True)
             children = [each for each in family if "flows.products.jobs.child" in each.cmdline()]
             assert len(children) == 1
             task.terminate()
