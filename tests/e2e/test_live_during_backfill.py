@@ -89,7 +89,7 @@ def test_live_uploads_start_while_a_throttled_backfill_runs_and_waits(
         [
             *(sys.executable, "-m", "echodrop", "backfill", f"s3://{bucket}/{ARCHIVE}"),
             *("--stack", stack, "--checkpoint", str(tmp_path / "checkpoint"), "--json"),
-            *("--together", "2", "--outstanding", "3"),
+            *("--together", "1", "--outstanding", "4"),
         ],
         env={**system_environment(), **sandbox.environment()},
         stdout=subprocess.PIPE,

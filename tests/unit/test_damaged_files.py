@@ -48,15 +48,15 @@ def _request(
     )
 
 
-@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
 @pytest.mark.parametrize("case", FAILING, ids=lambda case: case.name)
 def test_a_damaged_file_fails_with_its_cause_and_leaves_nothing(
-    case: DamagedFile, output_type: str, real_data: Path, tmp_path: Path
+    case: DamagedFile, real_data: Path, tmp_path: Path
 ) -> None:
     path, says = case.write(real_data, tmp_path)
     output = tmp_path / "output"
     with pytest.raises(ConversionFailure) as failure:
-        convert(_request(case, path, real_data, output, output_type))
+        # It fails before the format matters.
+        convert(_request(case, path, real_data, output, "zarr"))
     assert type(failure.value).__name__ == case.outcome
     message = str(failure.value)
     assert path.name in message

@@ -1,11 +1,35 @@
-"""Reads the task runs of a flow run from the server."""
+"""Starts the process of a flow run as a task does, and reads its task runs from the server."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from sandbox.parts.environments import system_environment
 from sandbox.parts.waiting import wait_until
+
+
+def started_task(run_id: str, api_url: str, folder: Path, **more: str) -> subprocess.Popen[bytes]:
+    """The first process of a task that executes this flow run in a folder."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.runs.execute_run"],
+        env={
+            **os.environ,
+            **system_environment(),
+            "PREFECT_API_URL": api_url,
+            "PREFECT__FLOW_RUN_ID": run_id,
+            # Without it SIGTERM ends only this process, and the engine does not receive it.
+            "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule",
+            **more,
+        },
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def end_of(state: Any) -> tuple[str, str, str]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,8 +14,6 @@ from typing import Any
 
 import psutil
 import pytest
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
 
 from flows import conversion
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
@@ -26,9 +21,7 @@ from flows.core.outcomes import PartlyFailed
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import conversions
 from flows.publishing.manifest import read_manifest
-from flows.runs.batch.isolated_tasks import run_isolated
-from sandbox.parts.environments import system_environment
-from tests.contract.flows.task_runs import end_of, ended_task_runs
+from tests.contract.flows.task_runs import end_of, ended_task_runs, started_task
 
 pytestmark = pytest.mark.usefixtures("prefect_everywhere")
 
@@ -191,29 +184,6 @@ def test_a_bad_entry_is_its_file_s_own_and_a_bad_list_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-@task(cache_policy=NO_CACHE, task_run_name="call {number}")
-def _may_die(number: int) -> int:
-    if number == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def test_a_file_that_kills_its_process_harms_no_other(prefect_api: ApiCall) -> None:
-    @flow
-    def calls() -> list[tuple[str, Any]]:
-        states = run_isolated(_may_die, [{"number": number} for number in range(4)], 2)
-        return [(state.type.value, state.name) for state in states]
-
-    state: Any = calls(return_state=True)
-    crashed = ("CRASHED", "Crashed")
-    done = ("COMPLETED", "Completed")
-    assert state.result() == [done, crashed, done, done]
-    run_id = str(state.state_details.flow_run_id)
-    found = ended_task_runs(prefect_api, run_id)
-    # None stays Running.
-    assert {run["state_type"] for run in found} <= {"COMPLETED", "CRASHED"}
-
-
 def test_a_file_that_finds_no_memory_is_crashed_and_harms_no_other(
     prefect_api_url: str, real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,8 +208,8 @@ def test_a_file_that_finds_no_memory_is_crashed_and_harms_no_other(
     assert small["completed"]
 
 
-# Of the batch that is killed, two of which are done by then.
-FILES = 6
+# Of the batch that is killed, two of which are done by then; odd, so that no two counts are equal.
+FILES = 5
 
 
 def test_a_batch_killed_amid_its_files_goes_on_where_it_was(
@@ -262,15 +232,8 @@ def test_a_batch_killed_amid_its_files_goes_on_where_it_was(
         {"parameters": {"files": files, "max_workers": 1}},
     )
 
-    def execute() -> psutil.Popen:
-        return psutil.Popen(
-            [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
-            env={**os.environ, **system_environment(), "PREFECT_API_URL": prefect_api_url},
-            # Prefect copies the working directory for the run.
-            cwd=work,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    def execute() -> subprocess.Popen[bytes]:
+        return started_task(run["id"], prefect_api_url, work)
 
     def manifests() -> set[str]:
         return {path.name for path in outputs.glob("*.manifest.json")}
@@ -279,7 +242,8 @@ def test_a_batch_killed_amid_its_files_goes_on_where_it_was(
     deadline = time.monotonic() + 120
     while len(manifests()) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
-    for process in [killed, *killed.children(recursive=True)]:
+    first = psutil.Process(killed.pid)
+    for process in [first, *first.children(recursive=True)]:
         process.kill()
     killed.wait(30)
     before = manifests()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import distributed
 import pytest
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.convert_raw_sonar_batch import convert_file, convert_raw_sonar_batch
 from flows.deployment import deployments
@@ -22,6 +21,8 @@ from flows.deployment.deployment_specs import DeploymentSpec
 from flows.publishing.manifest import read_manifest
 from flows.runs.batch.isolated_tasks import RunnerName, run_isolated
 from tests.contract.flows.task_runs import end_of, ended_task_runs
+
+pytestmark = pytest.mark.usefixtures("prefect_everywhere")
 
 ApiCall = Callable[..., Any]
 
@@ -33,12 +34,6 @@ EXPECTED = {
     "ek80/-1519668699940320059.raw": ("EK80", "Completed"),
     "ek80/2917763601822576513.raw": ("EK80", "Completed"),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _server(prefect_api_url: str) -> Iterator[None]:
-    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
-        yield
 
 
 # Processes are the default, which test_batch tests in the same way.
@@ -88,10 +83,13 @@ def _process(number: int) -> int:
     return os.getpid()
 
 
-def test_a_file_that_kills_its_process_harms_no_other_in_dask(prefect_api: ApiCall) -> None:
+@pytest.mark.parametrize("runner", ["processes", "dask"])
+def test_a_file_that_kills_its_process_harms_no_other(
+    runner: RunnerName, prefect_api: ApiCall
+) -> None:
     @flow
     def calls() -> list[tuple[str, Any]]:
-        states = run_isolated(_may_die, [{"number": number} for number in range(4)], 2, "dask")
+        states = run_isolated(_may_die, [{"number": number} for number in range(4)], 2, runner)
         return [(state.type.value, state.name) for state in states]
 
     state: Any = calls(return_state=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,9 @@ from prefect.runner._flow_run_executor import FlowRunExecutor
 from prefect.states import Cancelling
 
 from flows.runs import execute_run
-from sandbox.parts.environments import system_environment
 from sandbox.parts.waiting import wait_until
 from tests.contract.conftest import ApiCall
+from tests.contract.flows.task_runs import started_task
 
 WORK = """
 import os, signal, threading, time
@@ -94,19 +92,7 @@ def start(prefect_api: ApiCall, prefect_api_url: str, tmp_path: Path) -> Iterato
         made = prefect_api(
             "POST", f"/deployments/{deployment['id']}/create_flow_run", {"parameters": {"how": how}}
         )
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.runs.execute_run"],
-            env={
-                **os.environ,
-                **system_environment(),
-                "PREFECT_API_URL": prefect_api_url,
-                "PREFECT__FLOW_RUN_ID": made["id"],
-                "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule",
-            },
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = started_task(made["id"], prefect_api_url, tmp_path)
         processes.append(process)
         return Task(prefect_api, made["id"], process)
 
@@ -148,14 +134,6 @@ def test_out_of_memory_ends_the_task_as_it_ends_the_flow(start: Any) -> None:
     assert task.process.wait(90) == 137
     # The observer sets its state, and the trigger waits for that before it starts a larger task.
     assert task.state[0] == "RUNNING"
-
-
-def test_a_run_whose_task_is_stopped_is_scheduled_again_and_that_is_no_fault(start: Any) -> None:
-    task = start("waits")
-    task.engine()
-    task.process.terminate()
-    assert task.process.wait(60) == 0
-    assert task.state == ("SCHEDULED", "AwaitingRetry")
 
 
 def test_a_run_that_is_cancelled_is_no_fault_of_its_task(start: Any) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ from prefect import flow, tags, task
 from prefect.artifacts import create_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed
 from prefect.utilities.visualization import TaskVizTracker, build_task_dependencies
 
@@ -33,19 +29,14 @@ from flows.runs import run_progress
 from flows.runs.failure_hooks import report_failure
 from flows.runs.run_states import RETRIES
 from lambda_trigger import larger_task
-from sandbox.parts.environments import system_environment
 from sandbox.parts.waiting import wait_until
-from tests.contract.flows.task_runs import end_of, ended_task_runs
+from tests.contract.flows.task_runs import end_of, ended_task_runs, started_task
 
 ApiCall = Callable[..., Any]
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 _RAW = "ek80/-1519668699940320059.raw"
 
-
-@pytest.fixture(autouse=True)
-def _server(prefect_api_url: str) -> Iterator[None]:
-    with temporary_settings({PREFECT_API_URL: prefect_api_url}):
-        yield
+pytestmark = pytest.mark.usefixtures("prefect_everywhere")
 
 
 @pytest.fixture
@@ -241,15 +232,7 @@ def test_a_deployed_run_releases_its_machine_while_it_waits(
     )
 
     def execute() -> dict[str, Any]:
-        subprocess.run(
-            [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
-            env={**os.environ, **system_environment(), "PREFECT_API_URL": prefect_api_url},
-            # Prefect copies the working directory for the run.
-            cwd=tmp_path,
-            check=False,
-            capture_output=True,
-            timeout=120,
-        )
+        assert started_task(run["id"], prefect_api_url, tmp_path).wait(120) == 0
         state: dict[str, Any] = prefect_api("GET", f"/flow_runs/{run['id']}")["state"]
         return state
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import subprocess
 import sys
 import threading
 from dataclasses import dataclass
@@ -29,11 +27,11 @@ from flows.runs.run_products import METRIC, STACK
 from operations.clients.prefect_api import RateLimitedPrefectApi
 from operations.clients.prefect_health import prefect_facts
 from operations.draw.targets import DEPLOYMENT, request_runs, requested_outputs
-from sandbox.parts.environments import system_environment
 from sandbox.sea.sample_file import write_sample
 from tests.contract.conftest import ApiCall
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
+from tests.contract.flows.task_runs import started_task
 from tests.product_children import product_child
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_everywhere")]
@@ -282,18 +280,7 @@ def test_a_task_that_is_stopped_while_it_draws_leaves_no_process_and_a_verified_
         run = prefect_api(
             "POST", f"/deployments/{deployment}/create_flow_run", {"parameters": parameters}
         )
-        task = subprocess.Popen(
-            [sys.executable, "-m", "flows.runs.execute_run"],
-            env={
-                **os.environ,
-                **system_environment(),
-                product_jobs.SWITCH: "on",
-                "PREFECT_API_URL": prefect_api_url,
-                "PREFECT__FLOW_RUN_ID": run["id"],
-                "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule",
-            },
-            cwd=tmp_path,
-        )
+        task = started_task(run["id"], prefect_api_url, tmp_path, **{product_jobs.SWITCH: "on"})
         try:
             assert at_picture.wait(240)
             family = psutil.Process(task.pid).children(recursive=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import s3fs
 import xarray as xr
 
 from flows.conversion import convert, open_raw, save
@@ -32,7 +31,7 @@ from flows.rawfile.echopype_reader import import_echopype
 from flows.rawfile.samples import PingSamples
 from flows.stores.object_store import ObjectEntry, ObjectStore, StoredObject
 from sandbox.parts.waiting import wait_until
-from tests.contract.flows.conftest import EK60, Buckets, options_for
+from tests.contract.flows.conftest import EK60, Buckets
 
 EK80 = "ek80/-1519668699940320059.raw"
 
@@ -485,11 +484,3 @@ def test_the_listing_is_compared_key_by_key() -> None:
     ):
         with pytest.raises(OutputMismatch, match=words):
             compare_listing("out", written, etags, listed, set())
-
-
-def test_s3fs_reads_what_was_put(buckets: Buckets) -> None:
-    buckets.output.put("a/b c", b"body")
-    fs = s3fs.S3FileSystem(
-        **{k: v for k, v in options_for(buckets.port).items() if k != "config_kwargs"}
-    )
-    assert fs.cat(f"{buckets.output.bucket}/a/b c") == b"body"

@@ -18,9 +18,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from benchmarks.measuring.grow import grow
 from flows.deployment import deployments
 from flows.deployment.deployment_specs import conversions
-from sandbox.parts.environments import system_environment
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
+from tests.contract.flows.task_runs import started_task
 from tests.ecs_endpoint import VARIABLE, ecs_endpoint
 
 _RAW = "ek80/-1519668699940320059.raw"
@@ -109,27 +109,15 @@ def test_a_task_that_is_stopped_cleans_up_and_its_run_is_scheduled_again(
         )
         work = tmp_path / "work"
         work.mkdir()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.runs.execute_run"],
-            env={
-                **os.environ,
-                **system_environment(),
-                "PREFECT_API_URL": prefect_api_url,
-                "PREFECT__FLOW_RUN_ID": run["id"],
-                # Without it SIGTERM ends only Prefect's parent process, and the engine does not
-                # receive it.
-                "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule",
-                "TMPDIR": str(tmp_path),
-                VARIABLE: uri,
-            },
-            # Prefect copies the working directory for the run.
-            cwd=work,
+        process = started_task(
+            run["id"], prefect_api_url, work, TMPDIR=str(tmp_path), **{VARIABLE: uri}
         )
         assert stall.reached.wait(240)
         # The local copy, which is read until the output is published.
         assert list(tmp_path.glob("echodrop-*/raw.raw"))
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        # No fault of the task.
+        assert process.wait(60) == 0
     state = prefect_api("GET", f"/flow_runs/{run['id']}")["state"]
     assert (state["type"], state["name"]) == ("SCHEDULED", "AwaitingRetry")
     assert _ours(tmp_path) == set()
