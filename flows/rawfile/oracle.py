@@ -137,7 +137,6 @@ def _chosen_datagrams(
     fd = samples.fd
     pings, pulses = samples.pings, samples.pulses
     starts = np.sort(np.concatenate([pings.offset, pulses.offset]))
-    ends = np.sort(np.concatenate([pings.end, pulses.end]))
     head = read_exactly(fd, int(starts[0]) - start, start)
     for item in datagrams_in(head):
         if item[4:7] in _CONFIGURING:
@@ -150,7 +149,7 @@ def _chosen_datagrams(
         if has_parameters:
             first = min(x for x in (pulse, offset) if x >= 0)
             channel = pings.names[int(pings.channel[row])]
-            if parameters := parameters_before(fd, first, channel, ends, start):
+            if parameters := parameters_before(fd, first, channel, start):
                 yield parameters
         if pulse >= 0:
             yield of_pulses[pulse]

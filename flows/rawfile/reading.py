@@ -6,12 +6,11 @@ import os
 import struct
 from collections.abc import Iterator
 
-import numpy as np
-
-from flows.walk.sample_index import Int64s
 from flows.walk.simrad.xml import parameters_channel
 
 _AT_ONCE = 1 << 20
+# Bytes of a datagram without a body.
+_SHORTEST = 20
 
 _int32 = struct.Struct("<i").unpack_from
 
@@ -60,30 +59,27 @@ def datagrams_between(fd: int, start: int, end: int) -> Iterator[bytes]:
         position += length
 
 
-def parameters_before(fd: int, offset: int, channel: str, ends: Int64s, start: int) -> bytes:
-    """The last parameter XML before a ping, which belongs to it (the walk has checked that).
+def parameters_before(fd: int, offset: int, channel: str, start: int) -> bytes:
+    """The last parameter XML of a channel before its ping; empty if a damaged place is between.
+
+    Datagrams end with their length, so it goes from one to the one before.
 
     Args:
         fd: the raw file.
         offset: offset of the ping, or of its transmit pulse.
         channel: its channel.
-        ends: offsets after each sample datagram, ascending.
         start: offset of the part of the file that is converted.
 
     Raises:
         OSError: the file ends before that.
     """
-    at = int(np.searchsorted(ends, offset, side="right"))
-    stop = offset
-    while True:
-        begin = int(ends[at - 1]) if at > 0 else start
-        between = read_exactly(fd, stop - begin, begin) if stop > begin else b""
-        xmls = [d for d in datagrams_in(between) if d[4:8] == b"XML0"]
-        found = [d for d in xmls if parameters_channel(d[16:-4]) == channel]
-        if found:
-            return found[-1]
-        if at == 0:
-            return b""
-        at -= 1
-        # The sample datagram that ends here begins where the part before it ends.
-        stop = begin - _int32(read_exactly(fd, 4, begin - 4))[0] - 8
+    while offset - start >= _SHORTEST:
+        length = _int32(read_exactly(fd, 4, offset - 4))[0] + 8
+        if not _SHORTEST <= length <= offset - start:
+            break
+        offset -= length
+        if read_exactly(fd, 8, offset)[4:] == b"XML0":
+            datagram = read_exactly(fd, length, offset)
+            if parameters_channel(datagram[16:-4]) == channel:
+                return datagram
+    return b""

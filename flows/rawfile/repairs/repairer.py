@@ -178,18 +178,21 @@ class Repairer:
 
     def _with_parameters(self, ticks: int, cut: Cut) -> None:
         """Note what was repaired in the parameters of a ping."""
-        channel, (_, found) = cut.channel, self._parameters[cut.channel]
+        _, found = self._parameters.get(cut.channel) or (
+            b"",
+            RepairedParameters(has_interval=False),
+        )
         if not found.has_interval:
-            cause = f"the parameters of channel {channel} have no SampleInterval"
+            cause = f"the parameters of channel {cut.channel} have no SampleInterval"
             raise UnsupportedDatagram(self.file, "XML0", cause)
         if found.restored:
             self.restored.pings[cut.offset] = found.restored
         for note in found.notes:
             self.log.note(note, ticks)
         if found.pulse_form == "1":
-            self._fm.add(channel)
+            self._fm.add(cut.channel)
         if found.lost_frequencies:
-            self._lost_frequencies.setdefault(channel, []).append(ticks)
+            self._lost_frequencies.setdefault(cut.channel, []).append(ticks)
 
     def _xml(self, datagram: bytes) -> bytes | None:
         body = datagram[16:-4]
@@ -207,8 +210,8 @@ class Repairer:
             self._configured = True
             self.restored.names, self.restored.impedances = repaired.names, repaired.impedances
             names = repaired.names.values()
-            notes += repaired.notes
-            notes += [f"echopype cannot read the name of channel {name}" for name in names]
+            unread = [f"echopype cannot read the name of channel {name}" for name in names]
+            notes += repaired.notes + unread
         elif root.tag == "Environment":
             notes += environment.repair_environment(root)
             self._has_environment = True
