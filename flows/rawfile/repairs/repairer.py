@@ -29,7 +29,7 @@ from flows.walk.simrad.xml import changes_platform_only, read_xml, xml_text
 _HEADERS = {b"RAW0": 88, b"RAW3": 156, b"RAW4": 156}
 _MEMORY = 10_000
 _ADCP = "EC150"
-
+_NO_PARAMETERS = b"", RepairedParameters(has_interval=False)
 _ticks = struct.Struct("<Q")
 
 
@@ -178,10 +178,7 @@ class Repairer:
 
     def _with_parameters(self, ticks: int, cut: Cut) -> None:
         """Note what was repaired in the parameters of a ping."""
-        _, found = self._parameters.get(cut.channel) or (
-            b"",
-            RepairedParameters(has_interval=False),
-        )
+        _, found = self._parameters.get(cut.channel, _NO_PARAMETERS)
         if not found.has_interval:
             cause = f"the parameters of channel {cut.channel} have no SampleInterval"
             raise UnsupportedDatagram(self.file, "XML0", cause)
