@@ -72,9 +72,10 @@ def constant_of(values: NDArray[Any]) -> int | float | str | None:
         return "NaN" if bits[0] == np.full(1, np.nan, flat.dtype).view(bits.dtype)[0] else None
     if isinstance(value, float) and math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, int) and abs(value) >= _EXACT_INTEGERS:
-        return None
-    return value
+    is_rounded = isinstance(value, int) and abs(value) >= _EXACT_INTEGERS
+    # A surrogate without its other half.
+    is_no_text = isinstance(value, str) and value != value.encode(errors="replace").decode()
+    return None if is_rounded or is_no_text else value
 
 
 def array_documents(

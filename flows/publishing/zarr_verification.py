@@ -36,8 +36,8 @@ from flows.stores.request import VerifyMode
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# Number of chunks, of some megabytes each, in memory at a time while they are read back.
-_KEYS_AT_A_TIME = 32
+# Number of chunks, of up to some tens of megabytes, in memory at a time while they are read back.
+_KEYS_AT_A_TIME = 8
 
 
 class ReadBack(Protocol):

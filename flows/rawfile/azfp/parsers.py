@@ -171,7 +171,7 @@ class Azfp6Parser(_WithoutLimits, ParseAZFP6):  # type: ignore[misc]  # echopype
         if len(positions) < len(data["frequency"]):
             dates.append([0] * len(_DATE))
             positions.append([0.0, 0.0])
-        if not any(dates[-1]) and not any(positions[-1]):
+        if not any(positions[-1]):
             # Without a GPS, or before its first fix.
             positions[-1] = [np.nan, np.nan]
         if len(data["frequency"]) == 1:

@@ -25,9 +25,14 @@ def without_values() -> ET.Element:
     return ET.Element("Environment", _VALUES)
 
 
+def with_numbers(root: ET.Element) -> list[str]:
+    """Repair the numbers that an environment has, in place; a sentence for each repair."""
+    return with_floats(root, _FLOATS) + with_integers(root, _INTEGERS)
+
+
 def repair_environment(root: ET.Element) -> list[str]:
     """Repair an environment in place; a sentence for each repair."""
-    notes = with_floats(root, _FLOATS) + with_integers(root, _INTEGERS)
+    notes = with_numbers(root)
     for transducer in root.iter("Transducer"):
         notes += with_floats(transducer, ("SoundSpeed",))
     if (profile := root.get(_PROFILE)) is not None:

@@ -152,9 +152,8 @@ class Repairer:
         ticks = _ticks.unpack_from(made, 8)[0]
         if cut.channel in self._parameters and cut.channel != self._written:
             self._written = cut.channel
-            self.log.note(
-                "parameters of another channel between a ping and its own: put before it", ticks
-            )
+            why = "parameters of another channel between a ping and its own: put before it"
+            self.log.note(why, ticks)
             yield self._parameters[cut.channel][0]
         if made[4:8] == b"RAW4":
             yield made
@@ -200,15 +199,16 @@ class Repairer:
         root, renamed = read_xml(body)
         if root.tag == "Environment" and changes_platform_only(root):
             # echopype would take it in place of the one before; the corrections have its values.
+            for note in environment.with_numbers(root):
+                self._note(note, datagram)
             return None
         notes = [f"names of elements of the XML {root.tag} that echopype does not know"] * renamed
         if root.tag == "Configuration":
             repaired = repair_configuration(root)
             self._configured = True
             self.restored.names, self.restored.impedances = repaired.names, repaired.impedances
-            names = repaired.names.values()
-            unread = [f"echopype cannot read the name of channel {name}" for name in names]
-            notes += repaired.notes + unread
+            unread = "echopype cannot read the name of channel"
+            notes += repaired.notes + [f"{unread} {name}" for name in repaired.names.values()]
         elif root.tag == "Environment":
             notes += environment.repair_environment(root)
             self._has_environment = True

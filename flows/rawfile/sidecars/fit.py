@@ -23,8 +23,8 @@ class TimeFit:
         without_ping: its times (datetime64[ns], ascending) that no ping has, if the
             others show that they should be there.
         is_proof: whether these show that pings of the file are lost. They do not if as many
-            pings have none of its times: then it is stamped by another clock, or is of another
-            recording.
+            pings beside them have none of its times, or if the times have the same intervals as
+            the pings: then it is stamped by another clock.
     """
 
     is_of_this_file: bool
@@ -56,10 +56,23 @@ def time_fit(times: Times, channels: Sequence[Times]) -> TimeFit:
     shared = np.isin(own, pings)
     if 2 * int(shared.sum()) < pings.size:
         return TimeFit(is_of_this_file=True, without_ping=nothing)
-    lost = [own[~shared], *(_cut_off(own[shared], channel) for channel in each)]
-    without_ping = np.unique(np.concatenate(lost))
-    is_proof = pings.size - int(shared.sum()) < without_ping.size
-    return TimeFit(is_of_this_file=True, without_ping=without_ping, is_proof=is_proof)
+    cut_off = np.concatenate([_cut_off(own[shared], channel) for channel in each])
+    without_ping = np.union1d(own[~shared], cut_off)
+    is_of_another_clock = np.array_equal(np.diff(own), np.diff(pings))
+    are_more = _are_more(own[~shared], pings, own[shared]) and not is_of_another_clock
+    return TimeFit(
+        is_of_this_file=True,
+        without_ping=without_ping,
+        is_proof=bool(cut_off.size) or are_more,
+    )
+
+
+def _are_more(times: Times, pings: Times, shared: Times) -> bool:
+    """Whether there are more `times` than other pings somewhere between two shared times."""
+    alone = pings[~np.isin(pings, shared)]
+    places = (np.searchsorted(shared, each) for each in (times, alone))
+    of_times, of_pings = (np.bincount(each, minlength=shared.size + 1) for each in places)
+    return bool((of_times > of_pings).any())
 
 
 def _known(times: Times) -> Times:

@@ -15,6 +15,8 @@ ADCP_PINGS = "pings of an ADCP (EC150)"
 _NO_VARIABLE = "echopype has no variable for it"
 SAME_FILTER = "FIL1 in place of another one of its time"
 WITHOUT_PING = "RAW4 without a ping"
+FILTER_OF_NO_CHANNEL = "FIL1 of a channel that the configuration lacks"
+AFTER_ALL_PINGS = "XML0 Environment that no ping follows"
 _ADCP = "echopype skips the ADCP of an EK80 system"
 
 EK80 = (
@@ -80,11 +82,13 @@ EK80 = (
     Row("XML0 Parameter", "Slope", "Beam: slope"),
     Row("XML0 Parameter", "SoundVelocity", "Beam: sound_speed_at_transducer"),
     Row("XML0 Parameter", "TransducerDepth", "Beam: tx_transducer_depth"),
+    lost(AFTER_ALL_PINGS, "all", "a ping has the Environment that precedes it"),
     unused("XML0 Parameter", "PingId", "it groups the channels of a ping, as their times do"),
     lost("XML0: any other field", "all", _NO_VARIABLE),
     lost(XML_OTHER, "all", _NO_VARIABLE),
     lost("FIL1 of another stage", "all", "echopype stores those of stages 1 and 2"),
     lost(SAME_FILTER, "all", "echopype has one filter for each channel, stage and time: the last"),
+    lost(FILTER_OF_NO_CHANNEL, "all", "there are no samples of it"),
     Row("FIL1", "channel id, stage", "Vendor_specific: channel, filter_time"),
     Row(
         "FIL1",

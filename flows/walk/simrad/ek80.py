@@ -13,26 +13,24 @@ import struct
 import xml.etree.ElementTree as ET
 from collections import Counter
 
-from flows.walk.accounts.ek80 import SAME_FILTER, WITHOUT_PING, XML_OTHER
+from flows.walk.accounts.ek80 import AFTER_ALL_PINGS, WITHOUT_PING, XML_OTHER
 from flows.walk.sample_index import FLOAT16, FLOAT32
 from flows.walk.simrad.framing import Datagram
 from flows.walk.simrad.names import text_of, until_nul
+from flows.walk.simrad.replaced import Environments, Filters
 from flows.walk.simrad.walk import Handler, Samples, SimradWalk
-from flows.walk.simrad.xml import ParsedXml, parsed
+from flows.walk.simrad.xml import ParsedXml, is_written, parsed
 from flows.walk.summary import Unsupported
 
 PING_LENGTH = 152
 # The ADCP of an EK80 system; echopype skips its datagrams.
 ADCP = "EC150"
 # Kinds of XML, besides configuration and parameters, whose content is in the output.
-_CONVERTED_XML = {"environment", "initialparameter", "pingsequence"}
+_CONVERTED_XML = {"initialparameter", "pingsequence"}
 # The pulse forms of complex samples that echopype knows: CW and FM.
 _PULSE_FORMS = {"0", "1"}
-# The stages of filters that echopype stores: of the transceiver, and of pulse compression.
-_FILTER_STAGES = {1, 2}
 
 _NAME = re.compile(rb"[ -~]+")
-_NOT_TEXT = re.compile(rb"[^\t\r\n -~\x80-\xff]")
 
 _int16 = struct.Struct("<h").unpack_from
 _int32 = struct.Struct("<i").unpack_from
@@ -51,7 +49,8 @@ class EK80Walk(SimradWalk):
         self._waiting: dict[str, ParsedXml] = {}
         self._in_force: tuple[str, ParsedXml] | None = None
         self._pulse_forms = Counter[str]()  # of complex pings, those that echopype does not know
-        self._filters: dict[bytes, int] = {}  # by time, stage and channel
+        self._filters = Filters(fd)
+        self._environments = Environments()
         self._names: dict[bytes, str | None] = {}
 
     def handlers(self) -> dict[bytes, Handler]:
@@ -86,14 +85,20 @@ class EK80Walk(SimradWalk):
         elif subtype == "parameter":
             if not self._parameters(item, xml):
                 return None
-        elif subtype == "sensor":
-            self.hold("XML0 Sensor", item)
-        elif subtype not in _CONVERTED_XML:
-            self.hold(XML_OTHER, item)
+        else:
+            self._other_xml(item, body, subtype)
         for field in xml.others:
             self.hold(field, item)
         self.keep(item)
         return None
+
+    def _other_xml(self, item: Datagram, body: bytes, subtype: str) -> None:
+        if subtype == "environment":
+            self._environments.add(item, body)
+        elif subtype == "sensor":
+            self.hold("XML0 Sensor", item)
+        elif subtype not in _CONVERTED_XML:
+            self.hold(XML_OTHER, item)
 
     def _parameters(self, item: Datagram, xml: ParsedXml) -> bool:
         """Take the parameters of the pings that follow; False if they are of no channel."""
@@ -121,8 +126,7 @@ class EK80Walk(SimradWalk):
 
     def _broken_xml(self, item: Datagram, body: bytes) -> str | None:
         """Leave out XML that is text but has an error: a sounder wrote it so. Other is damage."""
-        is_text = body.rstrip().endswith(b">") and not _NOT_TEXT.search(body)
-        if not is_text or b"<Configuration" in body:
+        if not is_written(body) or b"<Configuration" in body:
             return "the XML of the XML0 datagram is broken"
         self._forget()
         self.refuse(item, f"its XML has an error (byte {item.offset})")
@@ -144,10 +148,8 @@ class EK80Walk(SimradWalk):
         samples = Samples(kind & 1, kind >> 1 & 1, kind >> 8, _int32(item.head, 152)[0])
         if not (samples.power or samples.angle or samples.sectors):
             samples = samples._replace(number=0)
-        bytes_of_pair = 8 if kind & FLOAT32 else 4
-        held = samples.number * (
-            2 * (samples.power + samples.angle) + samples.sectors * bytes_of_pair
-        )
+        pair = 8 if kind & FLOAT32 else 4  # bytes
+        held = samples.number * (2 * (samples.power + samples.angle) + samples.sectors * pair)
         sensible = samples.number >= 0 and samples.sectors >= 0
         if not sensible or not self.has_length(item, PING_LENGTH + held, samples):
             return f"the RAW3 datagram does not have the {samples.number} samples that it says"
@@ -158,7 +160,7 @@ class EK80Walk(SimradWalk):
             self.tally.pings_unusable += 1
             if transmit is not None:
                 self.tally.drop(*transmit)
-            self._refuse_incomplete(item, channel, "parameters (XML0)")
+            self._refuse_without_parameters(item, channel)
             return None
         if samples.sectors and not kind & (FLOAT16 | FLOAT32):
             cause = f"its complex samples are neither float16 nor float32 (byte {item.offset})"
@@ -169,6 +171,7 @@ class EK80Walk(SimradWalk):
         size = held if samples.sectors else 2 * samples.number * samples.power
         if not parameters.has_interval:
             self.without_interval.append(len(self.pings))
+        self._environments.ping()
         self.pings.add(
             channel,
             item,
@@ -186,7 +189,7 @@ class EK80Walk(SimradWalk):
             return self._unknown_channel(item)
         if ADCP not in channel:
             if self._parameters_of(channel) is None:
-                self._refuse_incomplete(item, channel, "parameters (XML0)")
+                self._refuse_without_parameters(item, channel)
                 return None
             if channel in self.transmits:
                 self.tally.drop(*self.transmits[channel])
@@ -200,26 +203,21 @@ class EK80Walk(SimradWalk):
     def _filter(self, item: Datagram) -> str | None:
         if cause := self._other(item):
             return cause
-        if ADCP.encode() in item.head[20:148]:
+        channel = text_of(item.head[20:148])
+        if ADCP in channel:
             self._hold_adcp(item.name, item)
-        elif (stage := _int16(item.head, 16)[0]) not in _FILTER_STAGES:
-            self.hold(f"FIL1 of stage {stage}", item)
-        else:
-            body = os.pread(self.fd, item.length, item.offset + 4)
-            if self._filters.setdefault(item.head[8:148], hash(body)) != hash(body):
-                self.hold(SAME_FILTER, item)
+        elif lost := self._filters.lost(item, channel, self._configured):
+            self.hold(lost, item)
         return None
 
     def _hold_adcp(self, type_: str, item: Datagram) -> None:
         self.hold(f"{type_} of an ADCP ({ADCP})", item)
 
-    def _refuse_incomplete(self, item: Datagram, channel: str, lacking: str) -> None:
-        """Leave out a datagram if the datagram that must precede it is missing.
-
-        After damage, the damage is the cause and is reported instead.
-        """
+    def _refuse_without_parameters(self, item: Datagram, channel: str) -> None:
+        # After damage, the damage is the cause and is reported instead.
         if not self.broken:
-            self.refuse(item, f"no {lacking} of channel {channel} before it (byte {item.offset})")
+            cause = f"no parameters (XML0) of channel {channel} before it (byte {item.offset})"
+            self.refuse(item, cause)
 
     def _unknown_channel(self, item: Datagram) -> str | None:
         """Leave out a datagram of a channel that the configuration lacks; damage if it is no text."""
@@ -241,6 +239,8 @@ class EK80Walk(SimradWalk):
         return self._names[field]
 
     def _finish(self) -> None:
+        for item in self._environments.without_ping() if len(self.pings) else ():
+            self.hold(AFTER_ALL_PINGS, item)
         super()._finish()
         for form, count in self._pulse_forms.items():
             named = f"pulse form {form}" + (" (FMD)" if form == "5" else "")

@@ -6,6 +6,7 @@ Elements as in Simrad's EK80 interface description ("XML0").
 from __future__ import annotations
 
 import functools
+import re
 import xml.etree.ElementTree as ET
 from typing import NamedTuple
 
@@ -38,12 +39,12 @@ _OF_WATER = frozenset(
 )
 _OF_ENVIRONMENT = _OF_WATER | {"Latitude", *OF_PLATFORM}
 _NOTHING = frozenset[str]()
-# How an XML of this encoding begins, with and without a byte order mark.
+_NOT_TEXT = re.compile(rb"[^\t\r\n -~\x80-\xff]")
+# How an XML in UTF-16 begins, with and without a byte order mark.
 _UTF_16 = {
-    b"\xff\xfe<\x00": "utf-16",
-    b"\xfe\xff\x00<": "utf-16",
-    b"<\x00": "utf-16-le",
-    b"\x00<\x00": "utf-16-be",
+    "utf-16": re.compile(rb"\xff\xfe|\xfe\xff"),
+    "utf-16-le": re.compile(rb"[<\s]\x00"),
+    "utf-16-be": re.compile(rb"\x00[<\s]"),
 }
 # Attributes that say where a schema is.
 _OF_SCHEMAS = "{http://www.w3.org/"
@@ -74,10 +75,11 @@ class Xml(NamedTuple):
 
 def xml_text(body: bytes) -> str:
     """The text of an XML0's body: UTF-8, UTF-16, or Latin-1, without blanks around it."""
-    encoding = next((name for start, name in _UTF_16.items() if body.startswith(start)), None)
+    encoding = next((name for name, start in _UTF_16.items() if start.match(body)), None)
     if encoding is None:
         return text_of(body).strip()
-    return body.decode(encoding, "replace").partition("\x00")[0].strip()
+    whole = body[: len(body) // 2 * 2]
+    return whole.decode(encoding, "replace").partition("\x00")[0].strip()
 
 
 def read_xml(body: bytes) -> Xml:
@@ -95,6 +97,11 @@ def read_xml(body: bytes) -> Xml:
         renamed |= plain != element.tag
         element.tag = plain
     return Xml(root, renamed)
+
+
+def is_written(body: bytes) -> bool:
+    """Whether an XML with an error is text to its end: a sounder wrote it so."""
+    return body.rstrip().endswith(b">") and not _NOT_TEXT.search(body)
 
 
 class ParsedXml(NamedTuple):

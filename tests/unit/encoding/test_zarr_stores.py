@@ -113,6 +113,7 @@ def test_arrays_of_several_values_or_with_long_texts_have_their_chunk(echodata_o
         "several": ("channel", [1.0, np.nextafter(1.0, 2.0)]),
         "zeros": ("channel", [0.0, -0.0]),
         "text": ("channel", ["x" * 65] * 2),
+        "half_a_surrogate": ("channel", ["\ud800"] * 2),
         "ping_time": ("ping_time", np.zeros(1, "datetime64[ns]")),
     }
     objects = encode_zarr(echodata_of({"/": xr.Dataset(values)}), codec_family=None)

@@ -98,6 +98,9 @@ ENCODINGS = {
     "UTF-16": lambda text: text.replace("utf-8", "utf-16").encode("utf-16"),
     "UTF-16, big-endian, no mark": lambda text: text.encode("utf-16-be") + b"\x00\x00",
     "UTF-16 declared only": lambda text: text.replace("utf-8", "utf-16").encode(),
+    "UTF-16, a line break before it, one byte too many": lambda text: (
+        ("\r\n" + text).encode("utf-16-le") + b"\x00"
+    ),
     "a line break before it": lambda text: ("\r\n" + text).encode(),
     "a byte order mark": lambda text: text.encode("utf-8-sig"),
 }
@@ -204,3 +207,56 @@ def test_a_filter_in_place_of_another_is_named(real_data: Path, tmp_path: Path) 
     other = replace(file[row], body=file[row].body[:-8] + struct.pack("<2f", 0.5, 0.25))
     _, manifest = output(tmp_path, [*file[: row + 1], file[row], other, *file[row + 1 :]])
     assert "1 FIL1 in place of another one of its time is not converted" in manifest["missing"]
+
+
+@pytest.mark.parametrize("change", ["spare bytes", "behind the channel's end", "less than 1 us"])
+def test_a_filter_that_echopype_takes_for_another_is_named(
+    real_data: Path, tmp_path: Path, change: str
+) -> None:
+    """echopype knows a filter by its channel up to its NUL, its stage and its microsecond."""
+    file = datagrams_of((real_data / FM).read_bytes())
+    row = rows_of(file, lambda d: d.type == b"FIL1")[0]
+    ticks, body = file[row].ticks, file[row].body[:-8] + struct.pack("<2f", 0.5, 0.25)
+    match change:
+        case "spare bytes":
+            body = body[:2] + b"\x07\x07" + body[4:]
+        case "behind the channel's end":
+            body = body[:131] + b"x" + body[132:]
+        case _:
+            ticks += 1 if ticks % 10 < 9 else -1
+    other = replace(file[row], ticks=ticks, body=body)
+    _, manifest = output(tmp_path, [*file[: row + 1], other, *file[row + 1 :]])
+    assert "1 FIL1 in place of another one of its time is not converted" in manifest["missing"]
+
+
+def test_a_filter_of_a_channel_that_is_not_configured_is_named(
+    real_data: Path, tmp_path: Path
+) -> None:
+    file = datagrams_of((real_data / FM).read_bytes())
+    row = rows_of(file, lambda d: d.type == b"FIL1")[0]
+    other = replace(file[row], body=file[row].body[:4] + b"X" + file[row].body[5:])
+    _, manifest = output(tmp_path, [*file[: row + 1], other, *file[row + 1 :]])
+    assert "1 FIL1 of a channel that the configuration lacks" in manifest["missing"]
+
+
+def test_an_environment_after_the_last_ping_is_named(real_data: Path, tmp_path: Path) -> None:
+    file = datagrams_of((real_data / POWER).read_bytes())
+    last = file[rows_of(file, is_ping)[-1]]
+    _, manifest = output(tmp_path / "other", [*file, Datagram(b"XML0", last.ticks + 1, KEEL)])
+    assert "1 XML0 Environment that no ping follows is not converted" in manifest["missing"]
+    own = next(d for d in file if d.is_xml(b"Environment"))
+    _, manifest = output(tmp_path / "same", [*file, replace(own, ticks=last.ticks + 1)])
+    assert manifest["missing"] is None
+
+
+def test_what_is_no_number_in_an_environment_of_the_keel_is_noted(
+    real_data: Path, tmp_path: Path
+) -> None:
+    file = datagrams_of((real_data / POWER).read_bytes())
+    row = rows_of(file, is_parameter)[0]
+    xml = KEEL.replace(b"2.5", b"abc")
+    assert xml != KEEL
+    file.insert(row, Datagram(b"XML0", file[row].ticks - 1, xml))
+    _, manifest = output(tmp_path, file)
+    (repair,) = manifest["repairs"]
+    assert "DropKeelOffset of Environment is not a number" in repair["what"]

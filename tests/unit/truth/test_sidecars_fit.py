@@ -304,7 +304,16 @@ CUTS = [
 def test_as_many_pings_without_a_time_are_no_proof_of_lost_pings() -> None:
     """A `.bot` that is stamped by another clock does not make a whole file a damaged one."""
     own = at([1, 2, 3, 5, 6, 7])
-    for pings, is_proof in (([1, 2, 4, 5, 6, 7], False), ([1, 2, 5, 6], True), ([1, 2, 3], True)):
+    for pings, is_proof in (
+        ([1, 2, 4, 5, 6, 7], False),
+        ([1, 2, 5, 6], True),
+        ([1, 2, 3], True),
+        # As many pings without a time, but elsewhere: the sidecar lacks some, too.
+        ([0, 1, 2, 3, 5, 6], True),
+        ([1, 2, 5, 6, 7, 8], True),
+        # All times are one later than those of the pings.
+        ([0, 1, 2, 4, 5, 6], False),
+    ):
         fit = time_fit(own, [at(pings)])
         assert fit.without_ping.size
         assert fit.is_proof is is_proof
