@@ -95,7 +95,8 @@ STOPS: dict[str, Stop] = {
     ),
     "before the manifest": Stop(_MANIFEST_COMES),
     "before the claim is given back": Stop(_CLAIM_GOES),
-    "first, amid the chunks": Stop(_chunk(7), first=True),
+    # Of a new output, arrays of one value have no chunk.
+    "first, amid the chunks": Stop(_chunk(2), first=True),
     "first, before the manifest": Stop(_MANIFEST_COMES, first=True),
     "SIGTERM before the old manifest goes": Stop(_MANIFEST_GOES, by=_TERM),
     "SIGTERM amid the chunks": Stop(_chunk(7), by=_TERM),
