@@ -15,7 +15,7 @@ from tests.task_processes import flow_process, task_processes
 pytestmark = pytest.mark.xdist_group("sandbox")
 
 # Its conversion takes several times as long as the executor needs to notice that a task must stop.
-GROWN_BYTES = 150_000_000
+GROWN_BYTES = 300_000_000
 
 Started = Callable[[str], FlowRunInfo]
 

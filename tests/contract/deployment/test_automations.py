@@ -177,9 +177,10 @@ def test_a_late_upload_a_dead_run_and_one_without_a_sign_of_life_are_reported(
     run: Callable[..., str],
     prefect_api: ApiCall,
 ) -> None:
-    # As the file has them, but for the time: the least that Prefect takes.
+    # As the file has them, but for the time. Prefect takes 10 s, but on a busy machine the end of a
+    # run becomes an event later than that.
     quick = [
-        replace(each, trigger=each.trigger.model_copy(update={"within": timedelta(seconds=10)}))
+        replace(each, trigger=each.trigger.model_copy(update={"within": timedelta(seconds=30)}))
         for each in read_automations()
         if each.trigger.posture == Posture.Proactive
     ]
