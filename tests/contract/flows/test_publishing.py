@@ -192,6 +192,25 @@ def test_an_overwrite_changes_the_codecs_and_leaves_nothing_of_the_old(buckets: 
     assert opened_from_s3(buckets).sonar_model == "EK60"
 
 
+@pytest.mark.parametrize("before", ["nothing", "an output", "a stray object"])
+def test_only_a_new_output_leaves_chunks_out(buckets: Buckets, before: str) -> None:
+    """A reader with older metadata would take a missing chunk for fill values."""
+    buckets.upload("ek60.raw", EK60)
+    if before == "an output":
+        buckets.convert()
+    elif before == "a stray object":
+        buckets.output.put("out.zarr/stray", b"x")
+    buckets.convert(overwrite=True)
+    keys = [key.removeprefix("out.zarr/") for key in buckets.output.list("out.zarr/")]
+    with_chunks = {key.partition("/c/")[0].removesuffix("/c") for key in keys if "/c/" in key}
+    with_chunks |= {key.removesuffix("/c") for key in keys if key.endswith("/c")}
+    root = buckets.output.get("out.zarr/zarr.json")
+    assert root is not None
+    documents = json.loads(root.body)["consolidated_metadata"]["metadata"]
+    arrays = {path for path, each in documents.items() if each["node_type"] == "array"}
+    assert (with_chunks == arrays) is (before != "nothing")
+
+
 def test_what_has_no_manifest_is_garbage(buckets: Buckets) -> None:
     buckets.upload("ek60.raw", EK60)
     buckets.convert()

@@ -4,17 +4,20 @@ import math
 
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.encoding.chunking import (
     CHUNK_BYTES,
+    LARGE_ELEMENTS,
     ChunksNotUsableError,
     Extent,
     check_requested_chunks,
     chunk_lengths,
     chunk_regions,
 )
+from flows.publishing.chunk_sample import chunks_to_decode
 
 SAMPLES = ("channel", "ping_time", "range_sample")
 PINGS = ("channel", "ping_time")
@@ -105,3 +108,15 @@ def test_an_unknown_dimension_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ChunksNotUsableError, match=r"ping_tiem.*channel, ping_time, range_sample"):
         check_requested_chunks([{}, power_of(36)], {"ping_tiem": 10})
     check_requested_chunks([{}, power_of(36)], {"ping_time": 10})
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3, 40])
+def test_the_last_chunk_and_others_by_chance_are_decoded(chunks: int) -> None:
+    array = zarr.zeros((chunks, LARGE_ELEMENTS), chunks=(1, LARGE_ELEMENTS), dtype="i1")
+    chosen = chunks_to_decode({"a": array}, all_of_them=False)
+    assert f"a/c/{chunks - 1}/0" in chosen
+    assert len(chosen) == min(chunks, 2)
+    assert len(chunks_to_decode({"a": array}, all_of_them=True)) == chunks
+    if chunks == 40:
+        tries = {frozenset(chunks_to_decode({"a": array}, all_of_them=False)) for _ in range(50)}
+        assert len(tries) > 5

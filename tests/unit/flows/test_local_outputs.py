@@ -298,3 +298,16 @@ def test_given_metadata_is_in_the_output(raw: Path, tmp_path: Path) -> None:
 def test_echopype_does_not_silence_the_process(raw: Path, tmp_path: Path) -> None:
     opened(request(raw, tmp_path / "o.zarr"))
     assert logging.root.manager.disable == logging.NOTSET
+
+
+@pytest.mark.parametrize("before", ["nothing", "a stray file"])
+def test_only_a_new_output_leaves_chunks_out(raw: Path, tmp_path: Path, before: str) -> None:
+    """A reader with older metadata would take a missing chunk for fill values."""
+    output = tmp_path / "o.zarr"
+    if before == "a stray file":
+        output.mkdir()
+        (output / "stray").write_bytes(b"x")
+    assert isinstance(convert(request(raw, output, overwrite=True)), Published)
+    documents = json.loads((output / "zarr.json").read_bytes())["consolidated_metadata"]["metadata"]
+    arrays = [path for path, each in documents.items() if each["node_type"] == "array"]
+    assert all((output / path / "c").exists() for path in arrays) is (before != "nothing")

@@ -728,7 +728,8 @@ GPS = slice(8 + 254 - 4 - 34, 8 + 254 - 4)
 
 def with_position(ping: bytes, latitude: float) -> bytes:
     date = struct.pack("<H7H", 0xA026, 2020, 9, 3, 14, 51, int(latitude), 0)
-    return ping[: GPS.start] + date + struct.pack("<H2d", 0xA1C1, latitude, 5.0) + ping[GPS.stop :]
+    position = struct.pack("<H2d", 0xA1C1, latitude, 5.0 if latitude else 0.0)
+    return ping[: GPS.start] + date + position + ping[GPS.stop :]
 
 
 def without_gps(ping: bytes) -> bytes:
@@ -745,9 +746,10 @@ def test_pings_of_an_azfp6_without_a_fix_are_not_at_0_n_0_e(
 ) -> None:
     xml, *pings = azfp6_pings((real_data / AZFP6_FILE).read_bytes())
     raw = tmp_path / "D.azfp"
-    raw.write_bytes(
-        b"".join([xml, *pings[:3], *(with_position(p, 10.0 + n) for n, p in enumerate(pings[3:]))])
-    )
+    # A receiver may know the date before its position.
+    before = [*pings[:2], with_position(pings[2], 0.0)]
+    after = [with_position(ping, 10.0 + n) for n, ping in enumerate(pings[3:])]
+    raw.write_bytes(b"".join([xml, *before, *after]))
     done = converted(raw, tmp_path, "AZFP6", output_type=output_type)
     with tree_of(done) as tree:
         latitude = tree["Platform"]["latitude"].values
