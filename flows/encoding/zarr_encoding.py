@@ -47,7 +47,7 @@ def encode_zarr(
     Arguments and errors as for `stream_zarr`.
     """
     objects: dict[str, bytes] = {}
-    documents = stream_zarr(
+    of_groups = stream_zarr(
         echodata,
         lambda item: objects.update({item.key: item.body}),
         compact=compact,
@@ -55,7 +55,7 @@ def encode_zarr(
         zarr_format=zarr_format,
         codec_family=codec_family,
     )
-    return {**objects, **documents}
+    return {**objects, **of_groups}
 
 
 def stream_zarr(
@@ -67,9 +67,9 @@ def stream_zarr(
     zarr_format: ZarrFormat = 3,
     codec_family: int | None = 0,
 ) -> dict[str, bytes]:
-    """Pass the chunks of an EchoData's store to `put`; return the store's metadata, key -> body.
+    """Pass the arrays of an EchoData's store to `put`; return its groups' metadata, key -> body.
 
-    put: takes one chunk at a time, in the order of the arrays.
+    put: takes one object at a time: of each array first the chunks, then the metadata.
     compact: pack the samples if that is exact, with chunks suited to reading from S3.
         False: dtypes, chunks and codecs of `EchoData.to_zarr`.
     chunks: dimension -> length for the sample variables; -1 for whole.
@@ -87,6 +87,7 @@ def stream_zarr(
     check_requested_chunks([group.extents() for group in groups.values()], chunks)
     workers = min(4, os.cpu_count() or 1)
     documents: dict[str, Document] = {}
+    of_groups: dict[str, bytes] = {}
     variables = [v for group in groups.values() for v in group.variables.values()]
     values, done = sum(map(_values_bytes, variables)) or 1, 0
     with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
@@ -94,27 +95,32 @@ def stream_zarr(
         constants = codec_family is None and compact and zarr_format == 3
         for path, group in groups.items():
             prefix = f"{path}/" if path else ""
-            _add(documents, prefix, group_documents(group.attributes, zarr_format))
+            for key, document in group_documents(group.attributes, zarr_format).items():
+                documents[prefix + key] = document
+                of_groups[prefix + key] = as_bytes(document)
             plans = _compact_plans(group, chunks) if compact else _own_plans(echodata, path, chunks)
             for name, variable in group.variables.items():
                 array = f"{prefix}{name}/"
                 done += _values_bytes(variable)
                 keep = name == "ping_time" or not is_large(variable.shape)
-
-                make = functools.partial(EncodedObject, keep=keep, fraction=done / values)
+                make = functools.partial(EncodedObject, fraction=done / values)
                 stored = writer.write(
                     variable,
                     plans[name],
-                    functools.partial(_put_chunk, put, make, array, zarr_format),
+                    functools.partial(
+                        _put_chunk, put, functools.partial(make, keep=keep), array, zarr_format
+                    ),
                     # Ping times are always read back.
                     constant=constants and keep and name != "ping_time",
                 )
-                _add(documents, array, array_documents(stored, zarr_format, codec_family or 0))
-    objects = {key: as_bytes(document) for key, document in documents.items()}
+                described = array_documents(stored, zarr_format, codec_family or 0)
+                for key, document in described.items():
+                    documents[array + key] = document
+                    put(make(array + key, as_bytes(document), keep=True))
     for path in groups:
         key, document = consolidate(documents, path, zarr_format)
-        objects[key] = as_bytes(document)
-    return objects
+        of_groups[key] = as_bytes(document)
+    return of_groups
 
 
 def _put_chunk(  # noqa: PLR0917 - used with functools.partial
@@ -130,10 +136,6 @@ def _put_chunk(  # noqa: PLR0917 - used with functools.partial
 
 def _values_bytes(variable: StorableVariable) -> int:
     return math.prod(variable.shape) * variable.dtype.itemsize
-
-
-def _add(documents: dict[str, Document], prefix: str, new: Mapping[str, Document]) -> None:
-    documents.update({prefix + name: document for name, document in new.items()})
 
 
 def _compact_plans(group: StorableGroup, chunks: Mapping[str, int] | None) -> dict[str, ArrayPlan]:

@@ -1,8 +1,8 @@
 """The order in which the objects of a Zarr store are put and deleted, determined by their keys.
 
 A store can be opened as soon as its root metadata exists, and a group as soon as the
-group's does. So chunks and array metadata are put first, then groups, then the root;
-they are deleted in reverse order.
+group's does. So chunks are put first, then the metadata of their array, then groups, then
+the root; they are deleted in reverse order.
 """
 
 from __future__ import annotations

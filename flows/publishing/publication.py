@@ -16,8 +16,8 @@ from flows.stores.request import VerifyMode
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-# Encodes in the given codec family, None for a new output, passes on each chunk, and returns the
-# metadata.
+# Encodes in the given codec family, None for a new output, passes on each chunk and the metadata of
+# arrays, and returns that of groups.
 EncodeZarr = Callable[[int | None, Callable[[EncodedObject], None]], dict[str, bytes]]
 # Writes a netCDF file to the given path.
 WriteNetcdf = Callable[[Path], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from flows.core.outcomes import OutputMismatch, SourceChanged, Superseded
 from flows.core.source_version import SourceVersion
 from flows.encoding.encoded_chunks import EncodedChunks, EncodedObject
 from flows.encoding.written_store import WrittenStore
-from flows.encoding.zarr_layers import hidden_first
+from flows.encoding.zarr_layers import hidden_first, is_metadata
 from flows.publishing.claims import S3Claim
 from flows.publishing.manifest import described_file
 from flows.publishing.publication import PublishOrder, WriteNetcdf
@@ -35,6 +35,7 @@ class S3Attempt:
     """One attempt to publish an output.
 
     Attributes:
+        ahead: encodes a new output, which has no old readers, while the claim is taken.
         touched: full keys that this attempt must delete if it fails; empty while the
             old output is unchanged.
     """
@@ -43,6 +44,7 @@ class S3Attempt:
     output: S3Location
     order: PublishOrder
     claim: S3Claim
+    ahead: EncodedChunks[dict[str, bytes]] | None = None
     touched: set[str] = field(default_factory=set)
 
     @property
@@ -76,17 +78,21 @@ class S3Attempt:
 
     def put_chunks(
         self, chunks: EncodedChunks[T], written: WrittenStore, requests: Executor
-    ) -> dict[str, str]:
-        """Put chunks below the root while they are encoded; return their entity tags by full key.
+    ) -> dict[str, Future[str]]:
+        """Put arrays below the root while they are encoded; return the puts by full key.
+
+        Their results are entity tags. The metadata of an array is put when its chunks are stored.
 
         Raises:
             ClaimLost: the claim is lost, or too old to rely on.
         """
         failed = threading.Event()
 
-        def put_one(item: EncodedObject) -> tuple[str, str]:
+        def put_one(item: EncodedObject, before: Sequence[Future[str]]) -> str:
             key = self.root + item.key
             try:
+                for chunk in before:
+                    chunk.result()
                 etag = self._put_one(key, item.body)
             except BaseException:
                 failed.set()
@@ -96,16 +102,21 @@ class S3Attempt:
                 # encoder.
                 chunks.release(item)
             self.order.progress("publish", item.fraction)
-            return key, etag
+            return etag
 
-        puts: list[Future[tuple[str, str]]] = []
+        puts: dict[str, Future[str]] = {}
         for item in chunks:
             if failed.is_set():
-                break
+                wait_for(puts)
             written.add(item.key, item.body, keep=item.keep)
             self.touched.add(self.root + item.key)
-            puts.append(requests.submit(put_one, item))
-        return dict(put.result() for put in puts)
+            key, before = self.root + item.key, []
+            if is_metadata(key):
+                array = key.rpartition("/")[0] + "/"
+                # They are ahead of it in the pool, so its wait for them ends.
+                before = [put for other, put in puts.items() if other.startswith(array)]
+            puts[key] = requests.submit(put_one, item, before)
+        return puts
 
     def _put_one(self, key: str, body: bytes) -> str:
         self.claim.check()
@@ -125,6 +136,11 @@ class S3Attempt:
         # and no root unless its deletion failed.
         except Exception as error:  # noqa: BLE001
             _log.warning("%s: incomplete output not deleted: %s", self.output.uri, error)
+
+
+def wait_for(puts: Mapping[str, Future[str]]) -> dict[str, str]:
+    """The entity tags of these puts; raises what the first failed one raised."""
+    return {key: put.result() for key, put in puts.items()}
 
 
 def put_netcdf(attempt: S3Attempt, write: WriteNetcdf) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,6 +6,8 @@ leaves after each.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from flows.core.locations import CLAIM_SUFFIX, FAILURE_SUFFIX, MANIFEST_SUFFIX, S3Location
 from flows.core.outcomes import ClaimLost, OutputMismatch
+from flows.encoding.encoded_chunks import EncodedChunks
 from flows.publishing import manifest as manifests
 from flows.publishing.claims import LEASE_SECONDS, S3Claim
 from flows.publishing.publication import Published, PublishOrder, Skipped
@@ -72,8 +75,16 @@ class S3Output:
             source={"uri": order.content.source, "version": str(order.content.version)},
             lease_seconds=self.lease_seconds,
         )
-        with claim:
-            return _publish(S3Attempt(self.store, self.location, order, claim), self.published)
+        with contextlib.ExitStack() as stack:
+            ahead = None
+            if order.encode_zarr is not None and order.manifest_at_start is None:
+                order.progress("encode", 0.0)
+                ahead = EncodedChunks(functools.partial(order.encode_zarr, None))
+                # The file that it reads is closed soon.
+                stack.callback(ahead.cancel)
+            stack.enter_context(claim)
+            attempt = S3Attempt(self.store, self.location, order, claim, ahead)
+            return _publish(attempt, self.published)
 
 
 def _publish(

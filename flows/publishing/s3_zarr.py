@@ -14,7 +14,7 @@ from flows.encoding.written_store import WrittenStore
 from flows.encoding.zarr_layers import Layers, hidden_first, is_metadata, layers_of
 from flows.publishing.manifest import described_store
 from flows.publishing.publication import EncodeZarr
-from flows.publishing.s3_attempt import S3Attempt
+from flows.publishing.s3_attempt import S3Attempt, wait_for
 from flows.publishing.zarr_verification import ZarrVerification
 from flows.stores.object_store import ObjectEntry, ObjectStore
 from flows.stores.parallel_requests import CONNECTIONS, request_pool
@@ -57,8 +57,12 @@ def put_zarr(
     family = _codec_family(attempt, old, is_published=is_published)
     written = WrittenStore()
     # Closed before anything is cleaned up, so that no put arrives after that.
-    with request_pool(CONNECTIONS) as requests:
-        with order.stage("encode"):
+    with ThreadPoolExecutor(1) as thread, request_pool(CONNECTIONS) as requests:
+        chunks = attempt.ahead
+        if chunks is None or family is not None:
+            if chunks is not None:
+                chunks.cancel()
+            order.progress("encode", 0.0)
             chunks = EncodedChunks(functools.partial(encode, family))
         try:
             with order.watch.stage("publish"):
@@ -66,7 +70,7 @@ def put_zarr(
                     attempt.withdraw()
                 attempt.touched = set(old)
                 _hide(attempt, old)
-                etags = attempt.put_chunks(chunks, written, requests)
+                puts = attempt.put_chunks(chunks, written, requests)
                 documents = chunks.result()
         finally:
             # The file that it reads is closed soon.
@@ -78,24 +82,30 @@ def put_zarr(
         new = {root + key for key in written.digests}
         leftovers = old - new
         attempt.touched |= new
-        with ThreadPoolExecutor(1) as thread:
-            # Requests follow one after another, which leaves time to decode.
-            check = thread.submit(
-                ZarrVerification, attempt.output.uri, written, order.echodata, order.verify
+        read_back = S3ReadBack(attempt.store, root, requests)
+
+        def check_arrays() -> ZarrVerification:
+            check = ZarrVerification(attempt.output.uri, written, order.echodata, order.verify)
+            wait_for(puts)
+            check.read_arrays(read_back)
+            return check
+
+        # Requests follow one after another, which leaves time to decode.
+        checked = thread.submit(check_arrays)
+        with order.watch.stage("publish"):
+            etags = wait_for(puts)
+            attempt.put({key: b"" for key in leftovers if not is_metadata(key)}, requests)
+            etags |= _put_metadata(attempt, layers_of(documents), requests)
+        with order.stage("verify"):
+            verification = checked.result().read_back(
+                read_back,
+                {key.removeprefix(root): etag for key, etag in etags.items()},
+                leftovers=[key.removeprefix(root) for key in leftovers],
             )
-            with order.watch.stage("publish"):
-                attempt.put({key: b"" for key in leftovers if not is_metadata(key)}, requests)
-                etags |= _put_metadata(attempt, layers_of(documents), requests)
-            with order.stage("verify"):
-                verification = check.result().read_back(
-                    S3ReadBack(attempt.store, root, requests),
-                    {key.removeprefix(root): etag for key, etag in etags.items()},
-                    leftovers=[key.removeprefix(root) for key in leftovers],
-                )
-                if leftovers:
-                    # If the claim was lost in the meantime, they belong to another run.
-                    attempt.claim.fence()
-                    attempt.store.delete(leftovers)
+            if leftovers:
+                # If the claim was lost in the meantime, they belong to another run.
+                attempt.claim.fence()
+                attempt.store.delete(leftovers)
     return described_store(written, family or 0), verification
 
 
@@ -125,14 +135,14 @@ def _hide(attempt: S3Attempt, old: set[str]) -> None:
 
 
 def _put_metadata(attempt: S3Attempt, layers: Layers, requests: Executor) -> dict[str, str]:
-    """Put the metadata of arrays, of groups and then of the root, after renewing the claim."""
+    """Put the metadata of groups and then of the root, after renewing the claim."""
 
     def put(layer: Mapping[str, bytes]) -> dict[str, str]:
         return attempt.put({attempt.root + key: layer[key] for key in layer}, requests)
 
     fence = requests.submit(attempt.claim.fence)
     current = requests.submit(attempt.order.check_current)
-    etags = put(layers.arrays) | put(layers.groups)
+    etags = put(layers.groups)
     fence.result()
     current.result()
     return etags | put(layers.root)

@@ -21,7 +21,7 @@ from zarr.core.buffer.cpu import Buffer
 
 from flows.core.outcomes import OutputMismatch
 from flows.encoding.written_store import Digest, WrittenStore
-from flows.encoding.zarr_layers import ROOT_KEYS
+from flows.encoding.zarr_layers import ROOT_KEYS, is_metadata
 from flows.publishing.chunk_sample import (
     arrays_of,
     blocks_to_compare,
@@ -56,7 +56,8 @@ class ZarrVerification:
     """Both parts of the verification for one store.
 
     Creating it compares everything except the values of large variables; that needs no
-    request. `read_back` does the rest.
+    request. `read_back` does the rest; `read_arrays` may do most of that before the metadata of
+    groups is there.
 
     Raises:
         OutputMismatch: with the first differences.
@@ -89,6 +90,15 @@ class ZarrVerification:
         self._undecoded = {node.path.strip("/"): node.to_dataset() for node in tree.subtree}
         decoded = {path: xr.decode_cf(group) for path, group in self._undecoded.items()}
         compare_tree(output, self._expected, decoded, whole=False)
+        self._bytes_read: dict[str, int] = {}
+
+    def read_arrays(self, store: ReadBack) -> None:
+        """Compare the chunks that are read back, before the store is complete.
+
+        Raises:
+            OutputMismatch: with the first difference.
+        """
+        self._read(store, [key for key in self._keys_to_read() if not is_metadata(key)])
 
     def read_back(
         self, store: ReadBack, etags: Mapping[str, str], leftovers: Iterable[str] = ()
@@ -102,27 +112,28 @@ class ZarrVerification:
             OutputMismatch: with the first differences.
         """
         digests = self._written.digests
-        keys = self._keys_to_read()
-        read = 0
         with ThreadPoolExecutor(1) as pool:
             listing = pool.submit(store.list)
-            for start in range(0, len(keys), _KEYS_AT_A_TIME):
-                some = keys[start : start + _KEYS_AT_A_TIME]
-                found = store.read(some)
-                for key in some:
-                    if key not in found or not _matches(digests[key], found[key]):
-                        raise OutputMismatch(
-                            self._output, f"{key}: the bytes read back differ from those put"
-                        )
-                self._compare_chunks({key: found[key] for key in some if key in self._chunks})
-                read += sum(map(len, found.values()))
+            self._read(store, [key for key in self._keys_to_read() if key not in self._bytes_read])
             compare_listing(self._output, digests, etags, listing.result(), set(leftovers))
         return {
             "mode": self._mode,
             "objects_listed": len(digests),
-            "objects_read": len(keys),
-            "bytes_read": read,
+            "objects_read": len(self._bytes_read),
+            "bytes_read": sum(self._bytes_read.values()),
         }
+
+    def _read(self, store: ReadBack, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), _KEYS_AT_A_TIME):
+            some = keys[start : start + _KEYS_AT_A_TIME]
+            found = store.read(some)
+            for key in some:
+                if key not in found or not _matches(self._written.digests[key], found[key]):
+                    raise OutputMismatch(
+                        self._output, f"{key}: the bytes read back differ from those put"
+                    )
+                self._bytes_read[key] = len(found[key])
+            self._compare_chunks({key: found[key] for key in some if key in self._chunks})
 
     def _keys_to_read(self) -> list[str]:
         """Root metadata, chunks of large variables, and all ping times; in `full` every object."""
