@@ -50,7 +50,12 @@ def moto(folder: Path) -> Iterator[int]:
     port = free_port()
     url = f"http://{HOST}:{port}"
     command = [sys.executable, "-m", "sandbox.aws.aws_server", "--port", str(port)]
-    environment = {**system_environment(), **aws_environment(url), "PYTHONPATH": str(ROOT)}
+    environment = {
+        **system_environment(),
+        **aws_environment(url),
+        "PYTHONPATH": str(ROOT),
+        "MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": str(2**30),
+    }
 
     def is_ready() -> bool:
         return answers(f"{url}/moto-api/")
