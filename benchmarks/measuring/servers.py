@@ -54,6 +54,7 @@ def moto(folder: Path) -> Iterator[int]:
         **system_environment(),
         **aws_environment(url),
         "PYTHONPATH": str(ROOT),
+        # Larger objects are in a temporary file, which moto reads as a whole for each range.
         "MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": str(2**30),
     }
 
