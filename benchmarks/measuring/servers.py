@@ -56,6 +56,10 @@ def moto(folder: Path) -> Iterator[int]:
         "PYTHONPATH": str(ROOT),
         # Larger objects are in a temporary file, which moto reads as a whole for each range.
         "MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": str(2**30),
+        # Memory from the heap: new pages for each copy of a body would take most of the time.
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(2**40),
     }
 
     def is_ready() -> bool:
