@@ -2,8 +2,8 @@
 
 `import echopype` imports its calibration, cleaning, gridding and masks, and with them
 scipy.signal, geopy and aiohttp: half of its time. Python's LazyLoader postpones that
-until the first use, so `echopype.calibrate` still works later. scipy.signal is postponed by
-itself: calibration imports it and hardly ever uses it.
+until the first use, so `echopype.calibrate` still works later. scipy.signal and scipy.fftpack are
+postponed by themselves: calibration and dask import them, and hardly ever use them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import ModuleType
 
 POSTPONED = frozenset(
     f"echopype.{name}" for name in ("calibrate", "clean", "commongrid", "consolidate", "mask")
-) | {"scipy.signal"}
+) | {"scipy.signal", "scipy.fftpack"}
 
 
 class _PostponingFinder(importlib.abc.MetaPathFinder):

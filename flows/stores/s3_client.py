@@ -13,11 +13,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import botocore
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError
-from botocore.handlers import add_expect_header
 
 from flows.core.locations import S3Location
 from flows.stores.object_store import ObjectStore
@@ -94,6 +91,11 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 @functools.lru_cache(maxsize=16)
 def _client(options_json: str, _made_in: tuple[str | None, ...]) -> S3Client:
+    # What is only local does without, and its import takes 0.1 s.
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.handlers import add_expect_header  # noqa: PLC0415
+
     options = json.loads(options_json)
     settings = dict(options.get("client_kwargs") or {})
     if endpoint := options.get("endpoint_url"):

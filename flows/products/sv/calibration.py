@@ -33,6 +33,8 @@ from flows.products.sv.stored_samples import Stored, StoredSamples
 #: Most samples of a block, over its pings. Its arrays, of four to sixteen bytes a sample, stay in the
 #: processor's cache, and in memory that needs not be requested from the system each time.
 BLOCK_SAMPLES = 250_000
+# Samples of a ping that are searched at once for the begin of padding.
+_LOOKED_AT = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +169,9 @@ class ChannelCalibration:
 
     def _power(self, places: Ints, real: NDArray[Any], imaginary: NDArray[Any]) -> Floats:
         """The power of complex samples; of FM, that of the compressed pulse."""
-        mean, turned = mean_of_sectors(real, imaginary)
+        power, end = np.empty(real.shape[:2]), _before_padding(real)
+        power[:, end:] = np.nan
+        mean, turned = mean_of_sectors(real[:, :end], imaginary[:, :end])
         if self.panel.encoding == "complex_FM":
             pulses = self.slices.pulses[places]
             for rows in groups_of(pulses):
@@ -175,10 +179,18 @@ class ChannelCalibration:
                 samples.real, samples.imag = mean[rows], turned[rows]
                 found = compressed(samples, self.gains.replica(int(places[rows[0]])))
                 mean[rows], turned[rows] = found.real, found.imag
-        power = np.square(mean, out=mean)
-        power += np.square(turned, out=turned)
-        power[power == 0] = np.nan
+        used = np.square(mean, out=power[:, :end])
+        used += np.square(turned, out=turned)
+        used[used == 0] = np.nan
         return power
+
+
+def _before_padding(samples: NDArray[Any]) -> int:
+    """How many samples to use of pings by samples: after these no ping has one."""
+    end = int(samples.shape[1])
+    while end > _LOOKED_AT and not np.isfinite(samples[:, end - _LOOKED_AT : end]).any():
+        end -= _LOOKED_AT
+    return end
 
 
 def calibrate_first_pings(calibrations: Sequence[ChannelCalibration]) -> None:

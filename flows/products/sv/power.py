@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -66,6 +65,8 @@ def compressed(samples: Complex, replica: Complex) -> Complex:
     Returns:
         Pings by samples; NaN where `samples` is.
     """
+    from scipy import fft  # type: ignore[import-untyped]  # noqa: PLC0415 - only FM needs it
+
     missing = np.isnan(samples)
     width = samples.shape[1]
     length = fft.next_fast_len(width + replica.size - 1)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
+from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, BytesCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
+from zarr.storage import LocalStore
 
 from flows.products.sv.blosc_blocks import decoded_rows
 from flows.products.sv.panels import Ints, Panel
@@ -105,12 +109,22 @@ class _ChunkRows:
         else:
             place = (self._channel, number, *(0 for _ in self.row))
             key = f"{self._array.path}/{self._array.metadata.encode_chunk_key(place)}".lstrip("/")
-            found = sync(self._array.store.get(key, default_buffer_prototype()))
-            body = None if found is None else found.as_numpy_array().data
+            body = _stored(self._array.store, key)
         held = sum(len(each or b"") for each in (body, *self._kept.values()))
         if is_read_again and held <= _KEPT_BYTES:
             self._kept[number] = body
         return body
+
+
+def _stored(store: Store, key: str) -> memoryview | None:
+    """An object's bytes; None if there is none."""
+    if isinstance(store, LocalStore):
+        # Mapped: not copied, and not by another thread.
+        with suppress(FileNotFoundError), (store.root / key).open("rb") as file:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return None
+    found = sync(store.get(key, default_buffer_prototype()))
+    return None if found is None else found.as_numpy_array().data
 
 
 class StoredSamples:

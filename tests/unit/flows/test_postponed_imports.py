@@ -19,7 +19,7 @@ def _printed(code: str) -> str:
 
 
 def test_what_a_conversion_does_not_use_is_not_imported() -> None:
-    heavy = {"scipy.signal", "geopy", "aiohttp"}
+    heavy = {"scipy.signal", "scipy.fft", "geopy", "aiohttp", "boto3"}
     assert _printed(f"print(sorted({heavy} & set(sys.modules)))") == "[]"
 
 
