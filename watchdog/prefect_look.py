@@ -68,11 +68,7 @@ class PrefectLook:
     look_back: timedelta
 
     def metrics(self) -> dict[str, float]:
-        """Read all metrics that Prefect supplies.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer as expected.
-        """
+        """Read all metrics that Prefect supplies."""
         just_ended = {"end_time": {"after_": (self.now - self.look_back).isoformat()}}
         failures = self._failures({**just_ended, "state": {"type": {"any_": ["FAILED"]}}})
         bad_files = sum(failures[name] for name in FILE_OUTCOMES)

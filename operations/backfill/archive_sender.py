@@ -57,11 +57,7 @@ class WantedConversions:
     force: bool = False
 
     def generation_of(self, item: ArchiveItem, candidate: Candidate) -> int | str:
-        """The generation to request; a text is the reason why nothing is requested.
-
-        Raises:
-            ClientError, TransportError, PrefectUnreachableError: a service does not answer.
-        """
+        """The generation to request; a text is the reason why nothing is requested."""
         if not self.force:
             return PUBLISHED if self._is_published(item, candidate) else 0
         source = source_now(self.services.s3, item.bucket, item.key)
@@ -120,7 +116,6 @@ class Backfill:
 
         Raises:
             ArchiveError, OSError, ClientError: the archive can't be read, or the queue refuses.
-            PrefectUnreachableError: Prefect does not answer.
         """
         records: list[dict[str, Any]] = []
         size = sent = 0

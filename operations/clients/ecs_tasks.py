@@ -39,9 +39,6 @@ class EcsTasks:
 
         A task that is stopping counts. Runs whose state needs no task, and runs of
         other pools than ECS pools, are left out.
-
-        Raises:
-            ClientError: ECS refuses; PrefectUnreachableError: Prefect does not return the pool.
         """
         candidates = [run for run in runs if run.work_pool and run.state_type in _STATES_WITH_TASKS]
         of_pools = {pool: self.cluster_of(pool) for pool in {run.work_pool for run in candidates}}

@@ -59,11 +59,7 @@ class PrefectFacts:
 
 
 def prefect_facts(api: RateLimitedPrefectApi, deployments: Collection[str]) -> PrefectFacts:
-    """Read the facts about these deployments, `flow/deployment` each, and about their pools.
-
-    Raises:
-        PrefectUnreachableError: Prefect does not answer.
-    """
+    """Read the facts about these deployments, `flow/deployment` each, and about their pools."""
     found = {name: _deployment(api, name) for name in deployments}
     pools = sorted({str(each["work_pool_name"]) for each in found.values() if each})
     by_name = {name: _pool(api, name) for name in pools}

@@ -91,11 +91,7 @@ class TriggerDecisions:
     existing_runs: Callable[[Sequence[str]], Iterable[str]] = lambda _identities: ()
 
     def of(self, source: Source) -> TriggerDecision:
-        """Decide about this upload.
-
-        Raises:
-            TransportError: S3 does not answer.
-        """
+        """Decide about this upload."""
         recorder = _RecordingPrefect(self.existing_runs)
         deadline = Deadline(_PATIENCE)
         prefect: Any = recorder

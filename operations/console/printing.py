@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -61,18 +61,6 @@ def print_json(values: object) -> None:
 def json_line(values: object) -> str:
     """Format values as one line of JSON."""
     return json.dumps(values, ensure_ascii=False)
-
-
-def write_results(rows: Sequence[tuple[str, str]], counts: Mapping[str, int], closing: str) -> None:
-    """Print names by their reason, then how many there are of each result, then closing lines."""
-    console = Console()
-    write_grouped(console, rows)
-    if rows:
-        console.print()
-    for what, count in counts.items():
-        write(console, f"{what}: {count:,}")
-    for line in closing.splitlines():
-        write(console, line)
 
 
 def write_grouped(console: Console, rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:

@@ -102,9 +102,6 @@ def requested_outputs(api: RateLimitedPrefectApi, *, force: bool) -> set[str]:
     """The outputs of runs that have not ended yet; with `force`, only of those that force, too.
 
     Runs whose task has had its state for a day do not count: such a task hangs, or is gone.
-
-    Raises:
-        PrefectUnreachableError: Prefect does not answer.
     """
     unfinished = api.runs({"state": {"type": {"any_": list(UNFINISHED)}}}, DRAWING_FLOW)
     since = datetime.now(UTC) - HANGS

@@ -195,9 +195,6 @@ def newest_inventory(
 
     S3 delivers it into the output bucket itself, beside the reports, where the reconciliation has
     access. It lies below `prefix`.
-
-    Raises:
-        ClientError: S3 refuses.
     """
     manifests = [item for item in listed(s3, bucket, prefix) if item.key.endswith("/manifest.json")]
     for item in sorted(manifests, key=lambda each: each.modified, reverse=True):

@@ -38,11 +38,7 @@ class StockTaking:
     progress: Progress
 
     def of_inbox(self, inventory: Inventory) -> Iterator[UploadFinding]:
-        """Add the uploads; yield a finding for those that the rules ignore or reject.
-
-        Raises:
-            ClientError: S3 refuses.
-        """
+        """Add the uploads; yield a finding for those that the rules ignore or reject."""
         rules = self.services.rules
         lot: list[tuple[str, Source]] = []
         listing = listed(self.services.s3, rules.inbox_bucket, self.scope.prefix)
@@ -90,11 +86,7 @@ class StockTaking:
         inventory.add_outputs(reported())
 
     def of_archives(self, inventory: Inventory) -> None:
-        """Add archive uploads that have an unfinished or failed run, an output or a failure report.
-
-        Raises:
-            ClientError: S3 refuses; PrefectUnreachableError: Prefect does not answer.
-        """
+        """Add archive uploads that have an unfinished or failed run, an output or a failure report."""
         archives = tuple(f"s3://{bucket}/" for bucket in self.services.rules.archive_buckets)
         if not archives:
             return

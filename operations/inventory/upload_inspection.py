@@ -57,11 +57,7 @@ class UploadInspector:
     scope: Scope = field(default_factory=Scope)
 
     def at_uris(self, uris: Iterable[str]) -> Iterator[UploadFinding]:
-        """Yield the finding for each of these uploads, `s3://bucket/key`; one that is gone is ignored.
-
-        Raises:
-            ClientError, TransportError, PrefectUnreachableError: a service does not answer.
-        """
+        """Yield the finding for each of these uploads, `s3://bucket/key`; one that is gone is ignored."""
         lot: list[tuple[Source, str]] = []
         for found in in_parallel(self.upload_now, uris):
             if isinstance(found, UploadFinding):
@@ -74,11 +70,7 @@ class UploadInspector:
         yield from self.at(lot)
 
     def at(self, uploads: Iterable[tuple[Source, str]]) -> Iterator[UploadFinding]:
-        """Yield the finding for each of these uploads, given with the keys of their outputs.
-
-        Raises:
-            ClientError, TransportError, PrefectUnreachableError: as `at_uris`.
-        """
+        """Yield the finding for each of these uploads, given with the keys of their outputs."""
         sources = list(uploads)
         if not sources:
             return

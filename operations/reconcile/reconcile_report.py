@@ -50,11 +50,7 @@ class Report:
     def keep(
         self, s3: S3Client, place: S3Location, began: datetime, summary: dict[str, object]
     ) -> str:
-        """Store the report in S3, with the summary as its last line; return its URI.
-
-        Raises:
-            ClientError: S3 refuses.
-        """
+        """Store the report in S3, with the summary as its last line; return its URI."""
         key = f"{place.key}{began:%Y/%m/%d/%H%M%S}.jsonl"
         uri = S3Location(place.bucket, key).uri
         self.write(summary | {"report": uri})

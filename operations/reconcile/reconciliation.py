@@ -65,10 +65,6 @@ class Reconciliation:
 
         An archive may hold any number of other objects. So only those of its objects are
         checked that have an output, or a run that has not completed.
-
-        Raises:
-            ClientError: S3 refuses; TransportError: it does not answer;
-            PrefectUnreachableError: Prefect does not.
         """
         with Inventory() as inventory:
             stock = StockTaking(self.services, self.scope, self.inspector, self.progress)

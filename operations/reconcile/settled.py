@@ -79,9 +79,6 @@ class Settled:
 
         If another run has stored its marks meanwhile, those stay: the marks of this run could
         include an upload that the other one found damaged. Missing uploads are checked again.
-
-        Raises:
-            ClientError: S3 refuses.
         """
         if not self.checks_everything and self._kept == self.known:
             return False
@@ -107,7 +104,6 @@ def load_settled(s3: S3Client, place: S3Location) -> Settled | None:
 
     Raises:
         SettledUnreadableError: they have another version, or are cut.
-        ClientError: S3 refuses.
     """
     key = place.key + NAME
     try:

@@ -89,9 +89,6 @@ class Fixer:
         """Carry out the action of each finding that has one.
 
         If several findings name one run, as the files of a batch do, the run is changed once.
-
-        Raises:
-            ClientError: SQS refuses; PrefectUnreachableError: Prefect does not answer.
         """
         waiting = (finding for finding in findings if finding.action is not None)
         acted: dict[str, FixResult] = {}
@@ -209,11 +206,7 @@ class FixQueue:
 
 
 def fix_in_order(findings: Iterable[UploadFinding], fixer: Fixer) -> Iterator[FixResult]:
-    """Read all findings first, then fix them in order, as far as the limits allow.
-
-    Raises:
-        ClientError: SQS refuses; PrefectUnreachableError: Prefect does not answer.
-    """
+    """Read all findings first, then fix them in order, as far as the limits allow."""
     fix_queue = FixQueue(max(KEPT, fixer.limit or 0))
     for finding in findings:
         fix_queue.add(finding)

@@ -67,11 +67,7 @@ class Status:
     window: timedelta = timedelta(hours=24)
 
     def findings(self) -> Iterator[UploadFinding]:
-        """Yield a finding for each upload of the window, then for each older one with such a run.
-
-        Raises:
-            ClientError, TransportError, PrefectUnreachableError: as `Reconciliation.findings`.
-        """
+        """Yield a finding for each upload of the window, then for each older one with such a run."""
         whole = self.reconciliation
         since = whole.now - self.window
         seen, runs_seen = set[str](), set[str]()

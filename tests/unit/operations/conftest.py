@@ -330,7 +330,7 @@ def rules(world: FakeInbox, aws_url: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(PrefectRuns, "states", lambda *_: [])
     monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: 0)
     monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)
-    monkeypatch.setattr("operations.replay.dead_letter_queue._POLL_SECONDS", 0)
+    monkeypatch.setattr("operations.replay.dead_letters._POLL_SECONDS", 0)
     s3_client._client.cache_clear()
     path = tmp_path / "rules.toml"
     path.write_text(

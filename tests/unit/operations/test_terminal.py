@@ -206,7 +206,7 @@ def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
 def test_an_interrupted_replay_says_that_nothing_is_lost(
     world: FakeInbox, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    def stop(*_: Any) -> None:
+    def stop(*_: Any, **_options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("operations.replay.dead_letters.DeadLetterReplay.run", stop)
