@@ -33,7 +33,7 @@ from benchmarks.measuring.measured import called
 from operations.clients.parallel import THREADS
 from operations.console.report import FindingTally
 from operations.findings.findings import Source
-from operations.inventory.scope import READ_AN_HOUR
+from operations.inventory.upload_inspection import READ_AN_HOUR
 from operations.reconcile.reconcile_flow import VERIFY_DAYS
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, load_settled, mark_of

@@ -18,8 +18,7 @@ from operations.findings.findings import Source, UploadFinding
 from operations.inventory.archive_items import InventoryReport
 from operations.inventory.inventory import Inventory
 from operations.inventory.listings import listed, source_named
-from operations.inventory.scope import Scope
-from operations.inventory.upload_inspection import UploadInspector
+from operations.inventory.upload_inspection import Scope, UploadInspector
 
 # Uploads added to the inventory at once.
 LOT = 1000

@@ -32,7 +32,7 @@ from operations.clients.stack_settings import QUEUE, STACK, SettingMissingError
 from operations.console.report import FindingTally
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.inventory.archive_items import InventoryReport, newest_inventory
-from operations.inventory.scope import Scope
+from operations.inventory.upload_inspection import Scope
 from operations.reconcile.catalog_step import update_after
 from operations.reconcile.reconcile_report import (
     NAMESPACE,

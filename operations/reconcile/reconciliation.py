@@ -28,10 +28,9 @@ from operations.findings.output_state import ManifestUnreadableError, OutputFact
 from operations.inventory.archive_items import InventoryReport
 from operations.inventory.inventory import Inventory, ListedOutput
 from operations.inventory.listings import listed_now, output_now, read_manifest_of, source_named
-from operations.inventory.scope import Scope
 from operations.inventory.stock_taking import Progress, StockTaking
 from operations.inventory.upload_inspection import LOT as INSPECTION_LOT
-from operations.inventory.upload_inspection import UploadInspector
+from operations.inventory.upload_inspection import Scope, UploadInspector
 from operations.reconcile.settled import Settled, mark_of
 
 # Prefect's clock may differ.

@@ -26,7 +26,7 @@ from operations.console.options import (
 from operations.console.printing import print_json, progress_bar
 from operations.console.report import FindingTally
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
-from operations.inventory.scope import Scope
+from operations.inventory.upload_inspection import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from operations.sending.back_pressure import Pace
 from operations.sending.fixing import FIX_LIMIT, RATE, Fixer, fix_in_order

@@ -36,8 +36,7 @@ from operations.console.printing import json_line, progress_bar
 from operations.console.report import FindingTally
 from operations.findings.classification import ClassificationLimits, unfinished_finding
 from operations.findings.findings import RunFacts, UploadFinding
-from operations.inventory.scope import Scope
-from operations.inventory.upload_inspection import UploadInspector
+from operations.inventory.upload_inspection import Scope, UploadInspector
 from operations.reconcile.reconciliation import Reconciliation
 from operations.sending.back_pressure import messages_in
 from operations.status.health import (

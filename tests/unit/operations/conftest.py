@@ -30,7 +30,7 @@ from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.clients.trigger_decision import TriggerDecisions, identity, storage_of
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import ChangeResult, RunFacts, Source, UploadFinding
-from operations.inventory.scope import Scope
+from operations.inventory.upload_inspection import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from sandbox.parts.environments import aws_environment
 from sandbox.parts.ports import HOST

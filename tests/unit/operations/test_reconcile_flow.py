@@ -23,7 +23,7 @@ from operations.clients.connections import connect
 from operations.clients.prefect_runs import PrefectRuns
 from operations.console.report import FindingTally
 from operations.findings.findings import ChangeResult, Kind, Notify, Retry, Source, UploadFinding
-from operations.inventory.scope import Scope
+from operations.inventory.upload_inspection import Scope
 from operations.reconcile import catalog_step, reconcile_flow
 from operations.reconcile.reconcile_flow import VERIFY_DAYS, reconcile_inbox
 from operations.reconcile.reconcile_report import figures, verdict

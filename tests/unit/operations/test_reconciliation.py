@@ -22,7 +22,7 @@ from operations.findings.findings import (
     Retry,
 )
 from operations.inventory.listings import output_now
-from operations.inventory.scope import Scope
+from operations.inventory.upload_inspection import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from tests.unit.operations.conftest import FakeInbox
 

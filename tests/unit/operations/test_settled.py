@@ -16,7 +16,7 @@ from flows.core.locations import S3Location
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind, UploadFinding
 from operations.inventory.archive_items import newest_inventory
-from operations.inventory.scope import READ_AN_HOUR, Scope
+from operations.inventory.upload_inspection import READ_AN_HOUR, Scope
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, SettledUnreadableError, load_settled, mark_of
 from tests.unit.operations.conftest import FakeInbox

@@ -19,8 +19,7 @@ from operations.console.durations import duration
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind
 from operations.inventory.listings import read_manifest_of
-from operations.inventory.scope import Scope
-from operations.inventory.upload_inspection import UploadInspector
+from operations.inventory.upload_inspection import Scope, UploadInspector
 from operations.reconcile.reconciliation import Reconciliation
 from operations.status.health import DEAD_LETTERS, QUEUE, HealthLine, health_lines
 from operations.status.terminal import Status
