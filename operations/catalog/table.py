@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from operations.catalog.facts import Facts
-from operations.catalog.geometry import geometry_of, wkb
+from operations.catalog.geometry import geometry_of
 
 _TEXTS = ("output", "name", "cruise", "model")
 _TIMES = ("first", "last", "published_at")
@@ -46,14 +46,14 @@ def parquet(outputs: Iterable[Facts]) -> bytes:
             for facts in outputs:
                 geometry = geometry_of(facts["track"], facts["box"])
                 kinds |= {geometry["type"]} if geometry else set()
-                shape = wkb(geometry).hex() if geometry else None
+                shape = json.dumps(geometry) if geometry else None
                 file.write(json.dumps({**_row(facts), "geometry": shape}) + "\n")
         column = {"encoding": "WKB", "geometry_types": sorted(kinds)}
         geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
         with duckdb.connect() as database:
             database.execute(
-                "COPY (SELECT * REPLACE (unhex(geometry) AS geometry) FROM read_json($rows,"
-                " format = 'newline_delimited', columns = $columns)) TO $table"
+                "COPY (SELECT * REPLACE (st_aswkb(st_geomfromgeojson(geometry)) AS geometry)"
+                " FROM read_json($rows, format = 'newline_delimited', columns = $columns)) TO $table"
                 " (FORMAT parquet, COMPRESSION zstd, KV_METADATA {geo: $geo})",
                 {
                     "rows": str(lines),

@@ -76,21 +76,13 @@ def outputs_of(target: str, progress: Progress, *, force: bool = False) -> list[
 
 
 def _is_current(place: Place, output: str) -> bool:
-    record, manifest = (
-        _read(place, output + suffix) for suffix in (PRODUCTS_SUFFIX, MANIFEST_SUFFIX)
-    )
+    record, manifest = (place.open(output + each) for each in (PRODUCTS_SUFFIX, MANIFEST_SUFFIX))
+    if record is None or manifest is None:
+        return False
     try:
-        return is_current(record, manifest_facts(manifest).sha256)
+        return is_current(record.read(), manifest_facts(manifest.read()).sha256)
     except ManifestUnreadableError:
         return False
-
-
-def _read(place: Place, path: str) -> bytes:
-    found = place.open(path)
-    if found is None or found.body is None:
-        return b""
-    with found.body as stream:
-        return stream.read()
 
 
 DEPLOYMENT = f"{DRAWING_FLOW}/ecs"

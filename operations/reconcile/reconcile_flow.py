@@ -27,13 +27,13 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from events.sending import QueueTarget
 from flows.core.locations import S3Location
 from flows.deployment.deployment_specs import DeploymentSpec
+from operations.catalog.terminal import update_after
 from operations.clients.connections import OperationsServices, connect
 from operations.clients.stack_settings import QUEUE, STACK, SettingMissingError
 from operations.console.report import FindingTally
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.inventory.archive_items import InventoryReport, newest_inventory
 from operations.inventory.upload_inspection import Scope
-from operations.reconcile.catalog_step import update_after
 from operations.reconcile.reconcile_report import (
     NAMESPACE,
     REPORTS,
@@ -185,9 +185,9 @@ def _look(
     queue = QueueTarget(services.sqs, queue_url or "")
     fixer = Fixer(queue, services.runs, attempts, pace=Pace(rate), limit=limit)
     findings = tally.record(look.findings(), report.write)
-    for result in fix_in_order(findings, fixer):
+    for finding, result in fix_in_order(findings, fixer):
         tally.add_result(result)
-        report.write({"uri": result.finding.uri, "fix": result.what})
+        report.write({"uri": finding.uri, "fix": str(result)})
 
 
 def _stack() -> str:

@@ -87,10 +87,10 @@ def reconcile(
                 Pace(None if dry_run else rate),
                 limit if fix else 0,
             )
-            for number, result in enumerate(fix_in_order(findings, fixer), start=1):
+            for number, (finding, result) in enumerate(fix_in_order(findings, fixer), start=1):
                 progress("fixing", number, None)
                 tally.add_result(result)
-                write({"uri": result.finding.uri, "fix": result.what})
+                write({"uri": finding.uri, "fix": str(result)})
     except UNAVAILABLE as error:
         return print_error(error)
     return _print_summary(tally, reconciliation, as_json=as_json)

@@ -104,9 +104,8 @@ class Replay:
         # No limit of attempts: an operator requested the replay.
         queue = QueueTarget(services.sqs, self.queue_url)
         fixer = Fixer(queue, services.runs, None, dry_run=self.dry_run)
-        for result in fixer.fix(paced()):
-            failed = not (result.done or self.dry_run)
-            self._add(result.finding.uri, result.what, failed=failed)
+        for found, result in fixer.fix(paced()):
+            self._add(found.uri, str(result), failed=not (result.done or self.dry_run))
         self.end(self.estimate.sentence(self.rate))
         return 1 if self.failures else 0
 
