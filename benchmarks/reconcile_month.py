@@ -37,8 +37,7 @@ from operations.inventory.upload_inspection import READ_AN_HOUR
 from operations.reconcile.reconcile_flow import VERIFY_DAYS
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, load_settled, mark_of
-from operations.sending.estimates import COLD_SECONDS
-from operations.sending.prices import ARM64, MONTH_HOURS, S3_GET, S3_PUT
+from operations.sending.estimates import ARM64, COLD_SECONDS, MONTH_HOURS, S3_GET, S3_PUT
 
 SIZES = (10_000, 100_000, 1_000_000)
 COUNTED = (1_000, 10_000)

@@ -15,15 +15,7 @@ from rich.text import Text
 
 from events.fixture_files import INBOX, load_fixture
 from events.notifications import in_sqs
-from events.sending import (
-    BATCH,
-    Message,
-    QueueTarget,
-    ReplayRow,
-    Target,
-    expected_of,
-    unknown_row,
-)
+from events.sending import BATCH, Message, QueueTarget, ReplayRow, Target
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.wording import counted
 from lambda_trigger.handler import handler
@@ -65,11 +57,7 @@ class FunctionTarget:
             Payload=json.dumps(in_sqs([message.body])).encode(),
         )
         if answer.get("FunctionError"):
-            return [
-                unknown_row(
-                    message, 0, "Retried", "function-error", answer["Payload"].read().decode()[:500]
-                )
-            ]
+            return [message.failed("function-error", answer["Payload"].read().decode()[:500])]
         log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
         return _rows([message], list(_json_lines(log)))
 
@@ -116,7 +104,7 @@ def _rows(messages: Sequence[Message], lines: Sequence[dict[str, Any]]) -> list[
     for index, message in enumerate(messages):
         own = [line for line in lines if line.get("message_id") == f"message-{index}"]
         if not own:
-            rows.append(unknown_row(message, 0, "Retried", "no-line", "the log shows no outcome"))
+            rows.append(message.failed("no-line", "the log shows no outcome"))
         for number, line in enumerate(own):
             rows.append(
                 ReplayRow(
@@ -126,7 +114,7 @@ def _rows(messages: Sequence[Message], lines: Sequence[dict[str, Any]]) -> list[
                     reason=str(line["reason"]),
                     detail=str(line.get("detail") or line.get("error") or ""),
                     flow_run_id=str(line.get("flow_run_id", "")),
-                    expected=expected_of(message, number),
+                    expected=message.expects(number),
                 )
             )
     return rows

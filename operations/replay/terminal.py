@@ -14,7 +14,6 @@ from rich.console import Console
 from events.replay import replay_at_terminal
 from operations.clients.stack_settings import DEAD_LETTERS, QUEUE
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
-from operations.console.durations import moment
 from operations.console.options import (
     DryRun,
     Json,
@@ -23,6 +22,7 @@ from operations.console.options import (
     Rules,
     Stack,
     complete_settings,
+    moment,
 )
 from operations.replay.choice import RunChoice, outcome_named
 from operations.replay.replaying import Replay

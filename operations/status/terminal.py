@@ -22,7 +22,6 @@ from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.stack_settings import DEAD_LETTERS as DEAD_LETTERS_URL
 from operations.clients.stack_settings import QUEUE as QUEUE_URL
 from operations.console.command_errors import EXIT_CODE, INTERRUPTED, UNAVAILABLE, print_error
-from operations.console.durations import duration
 from operations.console.options import (
     Json,
     PrefectRate,
@@ -31,6 +30,7 @@ from operations.console.options import (
     Shown,
     Stack,
     complete_settings,
+    duration,
 )
 from operations.console.printing import json_line, progress_bar
 from operations.console.report import FindingTally

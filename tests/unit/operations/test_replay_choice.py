@@ -10,7 +10,7 @@ import pytest
 
 from events.file_heads import file_head
 from lambda_trigger.decisions.rules_document import parse_rules
-from operations.console.durations import moment
+from operations.console.options import moment
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import End, Kind, Notify, Retry, RunFacts, Source, UploadFinding
 from operations.inventory.upload_inspection import UploadInspector

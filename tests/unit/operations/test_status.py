@@ -15,7 +15,7 @@ from rich.console import Console
 
 from lambda_trigger.decisions.rules_document import parse_rules
 from operations.clients.prefect_health import LaneFacts, PoolFacts, PrefectFacts
-from operations.console.durations import duration
+from operations.console.options import duration
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind
 from operations.inventory.listings import read_manifest_of
