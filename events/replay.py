@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from events.fixture_files import INBOX, load_fixture
 from events.notifications import in_sqs
 from events.sending import BATCH, Message, QueueTarget, ReplayRow, Target
 from lambda_trigger.clients.transport_errors import TransportError
@@ -23,6 +22,8 @@ from lambda_trigger.handler import handler
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
+# The inbox of the fixtures.
+INBOX = "echodrop-inbox"
 LOCAL_SECONDS = 120
 _STYLES = {"Submitted": "green", "Sent": "green", "Rejected": "red", "Retried": "red"}
 
@@ -63,11 +64,31 @@ class FunctionTarget:
 
 
 def fixture_messages(paths: Iterable[Path], inbox_bucket: str = INBOX) -> Iterator[Message]:
-    """Read fixtures, or files that contain only a notification, as messages."""
+    """Read fixtures, or files that contain only a notification, as messages.
+
+    A fixture is JSON: `about` says what it shows, `inbox` holds the objects in the inbox
+    (tests/event_fixtures.py), `notification` is the message body, as JSON or, if it is not JSON, as a
+    text, and `expected` are the outcomes, in order, as `{"key", "outcome", "reason"}`.
+    `inbox_bucket` replaces echodrop-inbox.
+
+    Raises:
+        OSError: a file can't be read; ValueError: a fixture lacks a field.
+    """
     for path in paths:
-        fixture = load_fixture(path, inbox_bucket)
-        expected = tuple(f"{item.outcome}: {item.reason}" for item in fixture.expected)
-        yield Message(fixture.name, fixture.body, expected)
+        text = path.read_text().replace(INBOX, inbox_bucket)
+        try:
+            content = json.loads(text)
+        except ValueError:
+            content = None
+        if not (isinstance(content, dict) and {"notification", "expected"} <= content.keys()):
+            yield Message(path.stem, text)
+            continue
+        body = content["notification"]
+        try:
+            expected = tuple(f"{each['outcome']}: {each['reason']}" for each in content["expected"])
+        except KeyError as error:
+            raise ValueError(f"{path}: the fixture has no {error}") from error
+        yield Message(path.stem, body if isinstance(body, str) else json.dumps(body), expected)
 
 
 def replay(messages: Iterable[Message], target: Target) -> Iterator[ReplayRow]:

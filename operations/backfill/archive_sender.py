@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from events.notifications import NotifiedObject, s3_record
+from events.notifications import NotifiedObject, eventbridge_event
 from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, Verdict, judge_key
 from lambda_trigger.decisions.outcomes import BACKFILL, Ignored, Reason, Rejected
 from lambda_trigger.decisions.rules_document import Rules
@@ -188,7 +188,7 @@ class Backfill:
 
 
 def _record(item: ArchiveItem, generation: int) -> dict[str, Any]:
-    return s3_record(
+    return eventbridge_event(
         NotifiedObject(
             *(item.bucket, item.key, item.size, item.etag), lane=BACKFILL, generation=generation
         )

@@ -9,11 +9,12 @@ creates a run only if there is none, so it needs no limit.
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from events.notifications import ENVELOPES, NotifiedObject
+from events.notifications import NotifiedObject, eventbridge_event
 from events.sending import BATCH, Message, Target
 from lambda_trigger.decisions.outcomes import BACKFILL
 from operations.clients.prefect_runs import PrefectRuns
@@ -52,7 +53,7 @@ def notification_of(source: Source, action: Notify) -> Message:
         is_repair=action.is_repair,
         allow_partial=action.allow_partial,
     )
-    return Message(source.uri, ENVELOPES["eventbridge"](item))
+    return Message(source.uri, json.dumps(eventbridge_event(item)))
 
 
 @dataclass(frozen=True)

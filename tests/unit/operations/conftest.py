@@ -18,7 +18,6 @@ import pytest
 from botocore.config import Config
 
 from benchmarks.measuring.servers import moto
-from events.file_heads import file_head
 from flows.encoding.written_store import store_checksum
 from flows.stores import s3_client
 from lambda_trigger.clients.sigv4 import Credentials
@@ -34,6 +33,7 @@ from operations.inventory.upload_inspection import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from sandbox.parts.environments import aws_environment
 from sandbox.parts.ports import HOST
+from tests.file_heads import file_head
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

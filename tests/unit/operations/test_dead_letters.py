@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from events.notifications import ENVELOPES, NotifiedObject
+from events.notifications import NotifiedObject
 from events.sending import Message, ReplayRow
 from flows.stores.object_store import ObjectStore
 from operations.replay.dead_letters import REPLAYS, DeadLetterReplay
 from operations.sending.back_pressure import Pace
 from sandbox.parts.waiting import wait_until
+from tests.envelopes import ENVELOPES
 
 BUCKET, PREFIX = "dead-letters-output", "quarantine/dead-letters/"
 

@@ -15,7 +15,6 @@ from unittest.mock import Mock
 
 import pytest
 
-from events.file_heads import file_head
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Upload
 from operations.catalog.places import BucketPlace
@@ -28,6 +27,7 @@ from operations.inventory.upload_inspection import Scope
 from operations.reconcile import reconcile_flow
 from operations.reconcile.reconcile_flow import VERIFY_DAYS, reconcile_inbox
 from operations.reconcile.reconcile_report import figures, verdict
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import FakeInbox, put
 from watchdog.prefect_http import PrefectUnreachableError
 

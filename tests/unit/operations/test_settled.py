@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from events.file_heads import file_head
 from flows.core.locations import S3Location
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind, UploadFinding
@@ -19,6 +18,7 @@ from operations.inventory.archive_items import newest_inventory
 from operations.inventory.upload_inspection import READ_AN_HOUR, Scope
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, SettledUnreadableError, load_settled, mark_of
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}", "Sonar/zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from events.file_heads import file_head
-from events.notifications import ENVELOPES, NotifiedObject
+from events.notifications import NotifiedObject
 from operations.clients.prefect_runs import PrefectRuns
 from operations.reconcile.terminal import reconcile
 from operations.replay.terminal import replay
 from operations.status.terminal import status
+from tests.envelopes import ENVELOPES
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import FakeInbox, lines, received
 from watchdog.prefect_http import PrefectUnreachableError
 

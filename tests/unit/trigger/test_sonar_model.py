@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.file_heads import file_head
 from lambda_trigger.decisions.outcomes import Reason, Rejected
 from lambda_trigger.decisions.sonar_model import (
     ChosenModel,
@@ -15,6 +14,7 @@ from lambda_trigger.decisions.sonar_model import (
     declared_model,
 )
 from sonar_models import HEAD_BYTES, SONAR_MODELS, model_in_bytes, models_by_extension
+from tests.file_heads import file_head
 
 EXTENSIONS = {"AZFP": "01A", "AZFP6": "azfp", "AD2CP": "ad2cp"}
 
