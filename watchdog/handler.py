@@ -23,8 +23,8 @@ from watchdog.cost_brake import Spend
 from watchdog.emf import emf_line
 from watchdog.incidents import Incident, IncidentStore
 from watchdog.pool_brake import NoteStore, WorkPool, brake, observe, spend_of_month
-from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
-from watchdog.prefect_look import FILE_OUTCOMES, PrefectLook, authorization_of
+from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError, authorization
+from watchdog.prefect_look import FILE_OUTCOMES, PrefectLook
 from watchdog.settings import WatchdogSettings, read_settings
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
@@ -132,7 +132,8 @@ def _authorization(settings: WatchdogSettings, services: WatchdogClients) -> str
     if not settings.prefect_secret_arn:
         return None
     secret = services.secrets.get_secret_value(SecretId=settings.prefect_secret_arn)
-    return authorization_of(secret["SecretString"])
+    fields = json.loads(secret["SecretString"])
+    return authorization(fields.get("api_key"), fields.get("auth_string"))
 
 
 def _incidents(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:

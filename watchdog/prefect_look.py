@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -45,16 +43,6 @@ _UNFINISHED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 # template.yaml is longer, so that the other checks still run.
 PATIENCE = 75.0
 _NOT_FOUND = 404
-
-
-def authorization_of(secret: str) -> str | None:
-    """The Authorization header for a secret's JSON: `api_key`, or `auth_string` as user:password."""
-    fields = json.loads(secret)
-    if key := fields.get("api_key"):
-        return f"Bearer {key}"
-    if text := fields.get("auth_string"):
-        return "Basic " + base64.b64encode(text.encode()).decode()
-    return None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from operations.findings.findings import RunFacts
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
-    from mypy_boto3_ecs.type_defs import TaskTypeDef
 
 # The limit of DescribeTasks.
 _DESCRIBED_AT_ONCE = 100
@@ -82,13 +81,7 @@ class EcsTasks:
                 tasks=arns[start : start + _DESCRIBED_AT_ONCE],
                 include=["TAGS"],
             )
-            found.update(_run_of(task) for task in answer["tasks"] if _is_running(task))
+            running = (task for task in answer["tasks"] if task.get("lastStatus") != "STOPPED")
+            tags = (tag for task in running for tag in task.get("tags", []))
+            found.update(tag["value"] for tag in tags if tag["key"] == _RUN_TAG)
         return found
-
-
-def _is_running(task: TaskTypeDef) -> bool:
-    return task.get("lastStatus") != "STOPPED"
-
-
-def _run_of(task: TaskTypeDef) -> str:
-    return next((tag["value"] for tag in task.get("tags", []) if tag["key"] == _RUN_TAG), "")

@@ -126,7 +126,7 @@ def pool(
     *, paused: bool = False, heartbeat: timedelta | None = timedelta(), late: int = 0
 ) -> PoolFacts:
     lanes = (LaneFacts("live", 3, late, 2, 10), LaneFacts("backfill", 900, 900, 1))
-    return PoolFacts("ships", paused, None, None if heartbeat is None else NOW - heartbeat, lanes)
+    return PoolFacts("ships", paused, None if heartbeat is None else NOW - heartbeat, lanes)
 
 
 @pytest.mark.parametrize(
