@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -53,14 +54,9 @@ def write_part(
     (write_name if whole else write)(console, f"{label:<10}{text}", indent=2, style=style)
 
 
-def print_json(values: object) -> None:
+def print_json(values: object, file: IO[str] | None = None) -> None:
     """Print values as one line of JSON: a command's result."""
-    sys.stdout.write(json_line(values) + "\n")
-
-
-def json_line(values: object) -> str:
-    """Format values as one line of JSON."""
-    return json.dumps(values, ensure_ascii=False)
+    (file or sys.stdout).write(json.dumps(values, ensure_ascii=False) + "\n")
 
 
 def write_grouped(console: Console, rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:

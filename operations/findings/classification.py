@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from flows.failures.failure_report import failure_named
-from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
+from lambda_trigger.decisions.inbox_rules import SettingsXml
+from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Ignored, Reason, Rejected, Waiting
 from lambda_trigger.decisions.rules_document import Rules
 from lambda_trigger.decisions.wording import counted
 from operations.findings.findings import End, Kind, Notify, Retry, RunFacts, Source, UploadFinding
@@ -57,8 +58,10 @@ class ClassificationLimits:
         return cls(arriving=grace, taskless=grace, waiting=waiting, attempts=attempts)
 
 
-def not_converted(source: Source, verdict: Ignored | Rejected) -> UploadFinding:
-    """The finding for an upload that the rules ignore or reject."""
+def not_converted(source: Source, verdict: SettingsXml | Ignored | Rejected) -> UploadFinding:
+    """The finding for an upload that the rules ignore or reject, or for a settings XML."""
+    if isinstance(verdict, SettingsXml):
+        verdict = Ignored(Reason.SIDECAR_USED, "settings XML")
     kind = Kind.IGNORED if isinstance(verdict, Ignored) else Kind.REJECTED
     detail = f"{verdict.reason}: {verdict.detail}" if verdict.detail else str(verdict.reason)
     return UploadFinding(kind, source.uri, detail, source.modified, source)

@@ -8,7 +8,6 @@ from datetime import datetime
 from itertools import islice
 
 from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
-from lambda_trigger.decisions.outcomes import Ignored, Reason
 from operations.clients.connections import OperationsServices
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
@@ -53,8 +52,6 @@ class StockTaking:
                 if len(lot) == LOT:
                     inventory.add_sources(lot)
                     lot.clear()
-            elif isinstance(verdict, SettingsXml):
-                yield not_converted(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
             else:
                 yield not_converted(source, verdict)
         inventory.add_sources(lot)

@@ -15,7 +15,6 @@ from datetime import datetime
 from flows.failures.failure_report import failure_named
 from lambda_trigger.decisions.inbox_rules import (
     Candidate,
-    SettingsXml,
     judge_bucket,
     judge_key,
 )
@@ -33,7 +32,7 @@ from operations.findings.classification import (
     waiting_finding,
 )
 from operations.findings.findings import Kind, RunFacts, Source, UploadFinding
-from operations.findings.output_state import FailureFacts, OutputFacts, OutputState, judge_output
+from operations.findings.output_state import OutputFacts, OutputState, judge_output
 from operations.inventory.listings import (
     checksum_now,
     output_now,
@@ -111,19 +110,14 @@ class UploadInspector:
 
     def at(self, uploads: Iterable[tuple[Source, str]]) -> Iterator[UploadFinding]:
         """Yield the finding for each of these uploads, given with the keys of their outputs."""
-        sources = list(uploads)
-        if not sources:
+        listed = list(uploads)
+        if not listed:
             return
-        decisions = list(in_parallel(lambda each: self.services.decisions.of(each[0]), sources))
-        runs = self._runs_of(
-            [(source, each) for (source, _), each in zip(sources, decisions, strict=True)]
-        )
+        sources, outputs = zip(*listed, strict=True)
+        decisions = list(in_parallel(self.services.decisions.of, sources))
+        runs = self._runs_of(list(zip(sources, decisions, strict=True)))
         yield from in_parallel(
-            lambda each: self._decide(*each),
-            [
-                (source, output, each, found)
-                for (source, output), each, found in zip(sources, decisions, runs, strict=True)
-            ],
+            lambda each: self._decide(*each), zip(sources, outputs, decisions, runs, strict=True)
         )
 
     def verified(self, output: str, facts: OutputFacts) -> bool:
@@ -150,8 +144,6 @@ class UploadInspector:
         verdict = judge_key(source.bucket, key, self.services.rules)
         if isinstance(verdict, Candidate):
             return source, verdict.output_key
-        if isinstance(verdict, SettingsXml):
-            return not_converted(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
         return not_converted(source, verdict)
 
     def _runs_of(self, uploads: list[tuple[Source, TriggerDecision]]) -> list[list[RunFacts]]:
@@ -207,7 +199,10 @@ class UploadInspector:
         state = self._state_now(source, output, decision)
         if verdict is None or state.state == "current":
             # If it was archived, or its XML removed, after it was converted, it is done.
-            failure = None if runs else self._failure(output, state)
+            failure = None
+            if not runs and state.state != "current":
+                bucket = self.services.rules.output_bucket
+                failure = read_report_of(self.services.s3, bucket, output)
             found = classify(source, runs, state, self.limits, self.now, failure)
             latest = max(runs, key=lambda run: run.generation, default=None)
             changed = latest is not None and _parameters_changed(decision, latest)
@@ -215,11 +210,6 @@ class UploadInspector:
         if isinstance(verdict, Waiting):
             return waiting_finding(source, verdict, self.limits, self.now)
         return not_converted(source, verdict)
-
-    def _failure(self, output: str, state: OutputState) -> FailureFacts | None:
-        if state.state == "current":
-            return None
-        return read_report_of(self.services.s3, self.services.rules.output_bucket, output)
 
     def _state_now(self, source: Source, output: str, decision: TriggerDecision) -> OutputState:
         facts = output_now(self.services.s3, self.services.rules.output_bucket, output)
