@@ -137,7 +137,7 @@ def _authorization(settings: WatchdogSettings, services: WatchdogClients) -> str
 
 
 def _incidents(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
-    store = IncidentStore(services.s3, settings.incidents_bucket, settings.incidents_prefix)
+    store = IncidentStore(services.s3, *settings.incidents)
     incidents = store.incidents()
     reported = 0
     faults: list[Exception] = []
@@ -178,7 +178,7 @@ def _brake(settings: WatchdogSettings, services: WatchdogClients, now: datetime)
     def publish(subject: str, text: str) -> None:
         services.sns.publish(TopicArn=settings.alert_topic, Subject=subject, Message=text)
 
-    notes = NoteStore(services.s3, settings.brake_bucket, settings.brake_prefix)
+    notes = NoteStore(services.s3, *settings.brake_note)
     is_pulled = brake(pool, notes, limits, seen, publish)
     runs = {} if seen.runs is None else {"RunsStarted": seen.runs}
     facts = {} if spend is None else {"spend_of_month": spend.actual, "budget": spend.budget}

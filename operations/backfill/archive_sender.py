@@ -20,7 +20,7 @@ from operations.backfill.checkpoint import Checkpoint
 from operations.clients.connections import OperationsServices
 from operations.clients.parallel import in_parallel
 from operations.clients.trigger_decision import is_of_azfp
-from operations.findings.findings import IN_PROGRESS, Source
+from operations.findings.findings import IN_PROGRESS, Kind, Source
 from operations.findings.output_state import ManifestUnreadableError, OutputFacts, judge_output
 from operations.inventory.archive_items import Archive, ArchiveItem
 from operations.inventory.listings import read_manifest_of, source_now
@@ -84,7 +84,7 @@ class WantedConversions:
         # Other models are converted without settings.
         settings = self.services.decisions.of(source).settings if is_of_azfp(candidate) else None
         facts = OutputFacts(None, manifest=manifest)
-        return judge_output(source, facts, settings).state == "current"
+        return judge_output(source, facts, settings)[0] is Kind.DONE
 
 
 @dataclass

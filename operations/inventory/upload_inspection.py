@@ -197,10 +197,10 @@ class UploadInspector:
         if isinstance(verdict, Ignored):
             return not_converted(source, verdict)
         state = self._state_now(source, output, decision)
-        if verdict is None or state.state == "current":
+        if verdict is None or state[0] is Kind.DONE:
             # If it was archived, or its XML removed, after it was converted, it is done.
             failure = None
-            if not runs and state.state != "current":
+            if not runs and state[0] is not Kind.DONE:
                 bucket = self.services.rules.output_bucket
                 failure = read_report_of(self.services.s3, bucket, output)
             found = classify(source, runs, state, self.limits, self.now, failure)

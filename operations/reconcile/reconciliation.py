@@ -163,7 +163,7 @@ class Reconciliation:
         self, source: Source, output: str, facts: OutputFacts, inventory: Inventory
     ) -> bool:
         """Whether the output is made from this upload and the current settings."""
-        if judge_output(source, facts).state != "current" or facts.manifest is None:
+        if judge_output(source, facts)[0] is not Kind.DONE or facts.manifest is None:
             return False
         chosen = self._chosen_settings(source, inventory)
         if chosen is None or any(
