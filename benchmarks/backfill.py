@@ -24,7 +24,6 @@ import typer
 
 from benchmarks.measuring.fake_inbox import RULES, WHEN, etag
 from benchmarks.measuring.measured import Measured, called
-from events.file_heads import file_head
 from lambda_trigger.clients.aws_answers import ObjectHead
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.flow_runs import FlowRun
@@ -36,6 +35,7 @@ from operations.backfill.archive_sender import Backfill
 from operations.backfill.checkpoint import checkpoint_of
 from operations.inventory.archive_items import Listing
 from operations.sending.back_pressure import BackPressure
+from tests.file_heads import file_head
 
 # Largest allowed ratio of memory, with 100 times the keys.
 MEMORY_AT_MOST = 1.2

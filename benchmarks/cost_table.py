@@ -27,18 +27,20 @@ from benchmarks.measuring.measured import called
 from benchmarks.measuring.steps import convert
 from operations.console.report import FindingTally
 from operations.reconcile.reconcile_report import figures
-from operations.sending.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
-from operations.sending.prices import (
+from operations.sending.estimates import (
     ALARM,
     ARM64,
+    COLD_SECONDS,
     KEY,
     LAMBDA_GB_SECOND,
     METRIC,
     MONTH_HOURS,
+    PREFECT_SECONDS,
     SECONDS_AN_HOUR,
     SECRET,
     X86_64,
     Fargate,
+    dollars_of_task,
 )
 from sandbox.stack.template import TEMPLATE
 from task_sizes import LARGE, STANDARD, TaskSize, size_for

@@ -33,12 +33,11 @@ from benchmarks.measuring.measured import called
 from operations.clients.parallel import THREADS
 from operations.console.report import FindingTally
 from operations.findings.findings import Source
-from operations.inventory.scope import READ_AN_HOUR
+from operations.inventory.upload_inspection import READ_AN_HOUR
 from operations.reconcile.reconcile_flow import VERIFY_DAYS
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, load_settled, mark_of
-from operations.sending.estimates import COLD_SECONDS
-from operations.sending.prices import ARM64, MONTH_HOURS, S3_GET, S3_PUT
+from operations.sending.estimates import ARM64, COLD_SECONDS, MONTH_HOURS, S3_GET, S3_PUT
 
 SIZES = (10_000, 100_000, 1_000_000)
 COUNTED = (1_000, 10_000)

@@ -1,24 +1,20 @@
-"""Makes notifications in AWS's formats, in any envelope.
+"""Makes the notifications that echodrop sends, as EventBridge does, and wraps messages as SQS does.
 
-Formats: "Event message structure" and "EventBridge event message structure" in
-the S3 user guide, "HTTP/HTTPS notification JSON format" in SNS's, "Using Lambda
-with Amazon SQS" in Lambda's.
+Formats: "EventBridge event message structure" in the S3 user guide, "Using Lambda with Amazon SQS"
+in Lambda's.
 """
 
 import hashlib
-import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote_plus
 
 from lambda_trigger.decisions.outcomes import LIVE
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:echodrop-uploads"
-TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:echodrop-uploads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,60 +39,23 @@ class NotifiedObject:
     allow_partial: bool = False
 
 
-def s3_record(item: NotifiedObject, event_name: str = "ObjectCreated:Put") -> dict[str, Any]:
-    """Make one record of an S3 event; S3 quotes the key."""
-    fields = _known_fields(
-        key=quote_plus(item.key, safe="/"),
-        size=item.size,
-        eTag=item.etag,
-        sequencer=_sequencer(item),
-        versionId=item.version_id,
-    )
-    record: dict[str, Any] = {
-        "eventVersion": "2.1",
-        "eventSource": "aws:s3",
-        "awsRegion": REGION,
-        "eventTime": item.stored_at,
-        "eventName": event_name,
-        "userIdentity": {"principalId": "AWS:AIDAEXAMPLE"},
-        "requestParameters": {"sourceIPAddress": "192.0.2.1"},
-        "responseElements": {"x-amz-request-id": _request_id(item), "x-amz-id-2": "echodrop"},
-        "s3": {
-            "s3SchemaVersion": "1.0",
-            "configurationId": "echodrop",
-            "bucket": {
-                "name": item.bucket,
-                "ownerIdentity": {"principalId": "A3NL1KOZZKExample"},
-                "arn": f"arn:aws:s3:::{item.bucket}",
-            },
-            "object": fields,
-        },
+def eventbridge_event(item: NotifiedObject) -> dict[str, Any]:
+    """Make an EventBridge event; its key is not quoted. A plain upload has S3's fields alone."""
+    fields = {
+        "key": item.key,
+        "size": item.size,
+        "etag": item.etag,
+        "sequencer": "00" + _digest(item.stored_at)[:14],
+        "version-id": item.version_id,
     }
-    return record | _echodrop_field(item)
-
-
-def s3_event(
-    items: Iterable[NotifiedObject], event_name: str = "ObjectCreated:Put"
-) -> dict[str, Any]:
-    """Make an S3 event of several objects."""
-    return {"Records": [s3_record(item, event_name) for item in items]}
-
-
-def eventbridge_event(
-    item: NotifiedObject, detail_type: str = "Object Created", reason: str = "PutObject"
-) -> dict[str, Any]:
-    """Make an EventBridge event; its key is not quoted."""
-    fields = _known_fields(
-        **{"version-id": item.version_id},
-        key=item.key,
-        size=item.size,
-        etag=item.etag,
-        sequencer=_sequencer(item),
-    )
+    marks = {"repair": True} if item.is_repair else {}
+    marks |= {"allow_partial": True} if item.allow_partial else {}
+    is_plain = not item.generation and item.lane == LIVE and not marks
+    ours = {"generation": item.generation, "lane": item.lane, **marks}
     return {
         "version": "0",
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{item.bucket}/{item.key}/{item.etag}")),
-        "detail-type": detail_type,
+        "detail-type": "Object Created",
         "source": "aws.s3",
         "account": ACCOUNT,
         "time": item.stored_at,
@@ -105,33 +64,17 @@ def eventbridge_event(
         "detail": {
             "version": "0",
             "bucket": {"name": item.bucket},
-            "object": fields,
-            "request-id": _request_id(item),
+            "object": {name: fact for name, fact in fields.items() if fact is not None},
+            "request-id": _digest(f"{item.key} {item.etag}")[:16],
             "requester": ACCOUNT,
             "source-ip-address": "192.0.2.1",
-            "reason": reason,
-            **_echodrop_field(item),
+            "reason": "PutObject",
+            **({} if is_plain else {"echodrop": ours}),
         },
     }
 
 
-def in_sns(body: str) -> dict[str, Any]:
-    """Wrap a message into a notification of SNS."""
-    return {
-        "Type": "Notification",
-        "MessageId": str(uuid.uuid5(uuid.NAMESPACE_URL, body)),
-        "TopicArn": TOPIC_ARN,
-        "Subject": "Amazon S3 Notification",
-        "Message": body,
-        "Timestamp": "1970-01-01T00:00:00.000Z",
-        "SignatureVersion": "1",
-        "Signature": "EXAMPLE",
-        "SigningCertURL": f"https://sns.{REGION}.amazonaws.com/SimpleNotificationService-0.pem",
-        "UnsubscribeURL": f"https://sns.{REGION}.amazonaws.com/?Action=Unsubscribe",
-    }
-
-
-def in_sqs(bodies: Sequence[str], queue_arn: str = QUEUE_ARN) -> dict[str, Any]:
+def in_sqs(bodies: Sequence[str]) -> dict[str, Any]:
     """Wrap messages into an event that Lambda receives from SQS, with ids message-0, message-1 and so on."""
     return {
         "Records": [
@@ -148,7 +91,7 @@ def in_sqs(bodies: Sequence[str], queue_arn: str = QUEUE_ARN) -> dict[str, Any]:
                 "messageAttributes": {},
                 "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
                 "eventSource": "aws:sqs",
-                "eventSourceARN": queue_arn,
+                "eventSourceARN": QUEUE_ARN,
                 "awsRegion": REGION,
             }
             for index, body in enumerate(bodies)
@@ -156,39 +99,5 @@ def in_sqs(bodies: Sequence[str], queue_arn: str = QUEUE_ARN) -> dict[str, Any]:
     }
 
 
-def _s3(item: NotifiedObject) -> str:
-    return json.dumps(s3_event([item]))
-
-
-def _eventbridge(item: NotifiedObject) -> str:
-    return json.dumps(eventbridge_event(item))
-
-
-# The four envelopes, as message bodies.
-ENVELOPES: Mapping[str, Callable[[NotifiedObject], str]] = {
-    "s3": _s3,
-    "eventbridge": _eventbridge,
-    "sns-s3": lambda item: json.dumps(in_sns(_s3(item))),
-    "sns-eventbridge": lambda item: json.dumps(in_sns(_eventbridge(item))),
-}
-
-
-def _known_fields(**facts: str | int | None) -> dict[str, Any]:
-    return {name: fact for name, fact in facts.items() if fact is not None}
-
-
-def _echodrop_field(item: NotifiedObject) -> dict[str, Any]:
-    """Make the field that echodrop adds to S3's fields; nothing for a plain upload."""
-    marks = {"repair": True} if item.is_repair else {}
-    marks |= {"allow_partial": True} if item.allow_partial else {}
-    if not item.generation and item.lane == LIVE and not marks:
-        return {}
-    return {"echodrop": {"generation": item.generation, "lane": item.lane, **marks}}
-
-
-def _sequencer(item: NotifiedObject) -> str:
-    return "00" + hashlib.sha256(item.stored_at.encode()).hexdigest()[:14].upper()
-
-
-def _request_id(item: NotifiedObject) -> str:
-    return hashlib.sha256(f"{item.key} {item.etag}".encode()).hexdigest()[:16].upper()
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest().upper()

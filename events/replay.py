@@ -13,17 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from events.fixture_files import INBOX, load_fixture
 from events.notifications import in_sqs
-from events.sending import (
-    BATCH,
-    Message,
-    QueueTarget,
-    ReplayRow,
-    Target,
-    expected_of,
-    unknown_row,
-)
+from events.sending import BATCH, Message, QueueTarget, ReplayRow, Target
 from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.wording import counted
 from lambda_trigger.handler import handler
@@ -31,6 +22,8 @@ from lambda_trigger.handler import handler
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
+# The inbox of the fixtures.
+INBOX = "echodrop-inbox"
 LOCAL_SECONDS = 120
 _STYLES = {"Submitted": "green", "Sent": "green", "Rejected": "red", "Retried": "red"}
 
@@ -65,21 +58,37 @@ class FunctionTarget:
             Payload=json.dumps(in_sqs([message.body])).encode(),
         )
         if answer.get("FunctionError"):
-            return [
-                unknown_row(
-                    message, 0, "Retried", "function-error", answer["Payload"].read().decode()[:500]
-                )
-            ]
+            return [message.failed("function-error", answer["Payload"].read().decode()[:500])]
         log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
         return _rows([message], list(_json_lines(log)))
 
 
 def fixture_messages(paths: Iterable[Path], inbox_bucket: str = INBOX) -> Iterator[Message]:
-    """Read fixtures, or files that contain only a notification, as messages."""
+    """Read fixtures, or files that contain only a notification, as messages.
+
+    A fixture is JSON: `about` says what it shows, `inbox` holds the objects in the inbox
+    (tests/event_fixtures.py), `notification` is the message body, as JSON or, if it is not JSON, as a
+    text, and `expected` are the outcomes, in order, as `{"key", "outcome", "reason"}`.
+    `inbox_bucket` replaces echodrop-inbox.
+
+    Raises:
+        OSError: a file can't be read; ValueError: a fixture lacks a field.
+    """
     for path in paths:
-        fixture = load_fixture(path, inbox_bucket)
-        expected = tuple(f"{item.outcome}: {item.reason}" for item in fixture.expected)
-        yield Message(fixture.name, fixture.body, expected)
+        text = path.read_text().replace(INBOX, inbox_bucket)
+        try:
+            content = json.loads(text)
+        except ValueError:
+            content = None
+        if not (isinstance(content, dict) and {"notification", "expected"} <= content.keys()):
+            yield Message(path.stem, text)
+            continue
+        body = content["notification"]
+        try:
+            expected = tuple(f"{each['outcome']}: {each['reason']}" for each in content["expected"])
+        except KeyError as error:
+            raise ValueError(f"{path}: the fixture has no {error}") from error
+        yield Message(path.stem, body if isinstance(body, str) else json.dumps(body), expected)
 
 
 def replay(messages: Iterable[Message], target: Target) -> Iterator[ReplayRow]:
@@ -116,7 +125,7 @@ def _rows(messages: Sequence[Message], lines: Sequence[dict[str, Any]]) -> list[
     for index, message in enumerate(messages):
         own = [line for line in lines if line.get("message_id") == f"message-{index}"]
         if not own:
-            rows.append(unknown_row(message, 0, "Retried", "no-line", "the log shows no outcome"))
+            rows.append(message.failed("no-line", "the log shows no outcome"))
         for number, line in enumerate(own):
             rows.append(
                 ReplayRow(
@@ -126,7 +135,7 @@ def _rows(messages: Sequence[Message], lines: Sequence[dict[str, Any]]) -> list[
                     reason=str(line["reason"]),
                     detail=str(line.get("detail") or line.get("error") or ""),
                     flow_run_id=str(line.get("flow_run_id", "")),
-                    expected=expected_of(message, number),
+                    expected=message.expects(number),
                 )
             )
     return rows

@@ -1,5 +1,7 @@
 """Messages for the trigger, the targets that they are sent to, and their outcomes."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +19,16 @@ class Message:
     source: str
     body: str
     expected: tuple[str, ...] = ()
+
+    def expects(self, number: int) -> str:
+        """The expected outcome of its nth record as 'Outcome: reason'; '' if there is none."""
+        if number < len(self.expected):
+            return self.expected[number]
+        return "nothing more" if self.expected else ""
+
+    def failed(self, reason: str, detail: str) -> ReplayRow:
+        """The row of a record that must be sent again, and whose key is unknown."""
+        return ReplayRow(self.source, "", "Retried", reason, detail, expected=self.expects(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ class Target(Protocol):
 class QueueTarget:
     """The trigger's queue."""
 
-    def __init__(self, sqs: "SQSClient", queue_url: str) -> None:
+    def __init__(self, sqs: SQSClient, queue_url: str) -> None:
         self._sqs = sqs
         self._queue_url = queue_url
 
@@ -69,23 +81,7 @@ class QueueTarget:
         rows = []
         for index, message in enumerate(messages):
             if index in failed:
-                rows.append(
-                    unknown_row(message, 0, "Retried", "not-sent", failed[index].get("Message", ""))
-                )
+                rows.append(message.failed("not-sent", failed[index].get("Message", "")))
             else:
                 rows.append(ReplayRow(message.source, "", "Sent", "queue", self._queue_url))
         return rows
-
-
-def unknown_row(message: Message, number: int, outcome: str, reason: str, detail: str) -> ReplayRow:
-    """Make the row of a record whose key is unknown."""
-    return ReplayRow(
-        message.source, "", outcome, reason, detail, expected=expected_of(message, number)
-    )
-
-
-def expected_of(message: Message, number: int) -> str:
-    """The expected outcome of a message's nth record as 'Outcome: reason'; '' if there is none."""
-    if not message.expected:
-        return ""
-    return message.expected[number] if number < len(message.expected) else "nothing more"

@@ -17,8 +17,7 @@ from lambda_trigger.decisions.batches import Batchable, batches, run_of
 from lambda_trigger.decisions.notifications import Judged, Notice, TaskStopped, read_body
 from lambda_trigger.decisions.outcomes import Outcome, Upload
 from lambda_trigger.decisions.rules_document import Rules
-from lambda_trigger.rules_source import RulesSource
-from lambda_trigger.settings import read_settings
+from lambda_trigger.settings import RulesSource, read_settings
 from lambda_trigger.submission import Submission, submitted
 from lambda_trigger.telemetry import Telemetry, line_logger
 

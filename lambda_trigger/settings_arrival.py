@@ -36,11 +36,7 @@ class SettingsSerials:
         data: ObjectHead,
         deadline: Deadline,
     ) -> ListedObject | None:
-        """Choose the XML of a data file among several, None if that is ambiguous.
-
-        Raises:
-            TransportError: S3 did not answer.
-        """
+        """Choose the XML of a data file among several, None if that is ambiguous."""
         serial = serial_in_bytes(data.head)
         serials: dict[str, int | None] = {}
         if serial is not None and len(xmls) <= COMPARED_MOST:

@@ -191,14 +191,11 @@ class Submission:
             return Batchable(wanted, model.model, task.name)
         run = self.flow_runs.create_run(wanted, self.deadline)
         outcome = submitted(run, wanted, model.model, task.name)
-        if not run.created and run.state == ARCHIVED and self._retry(run):
+        state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": RESTORED_MESSAGE}
+        was_archived = not run.created and run.state == ARCHIVED
+        if was_archived and self.flow_runs.set_state(run.id, state, self.deadline):
             return replace(outcome, reason=Reason.RESTORED, detail=RESTORED_MESSAGE)
         return outcome
-
-    def _retry(self, run: FlowRun) -> bool:
-        """Retry a run whose file was archived and can be read now."""
-        state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": RESTORED_MESSAGE}
-        return self.flow_runs.set_state(run.id, state, self.deadline)
 
     def _parameters(
         self, upload: Upload, candidate: Candidate, model: ChosenModel, xml: ListedObject | None

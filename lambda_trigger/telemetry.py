@@ -74,7 +74,7 @@ class Telemetry:
                 "tier": outcome.size,
             }
         facts |= {"detail": outcome.detail} | _facts_of(upload) | {"message_id": message_id}
-        level = logging.WARNING if isinstance(outcome, Rejected | Waiting) else logging.INFO
+        level = "warning" if isinstance(outcome, Rejected | Waiting) else "info"
         self._line(
             level,
             f"{name}: {outcome.reason}",
@@ -96,25 +96,24 @@ class Telemetry:
         `Faults` counts errors that a retry does not fix: the files wait until an
         operator acts. Lambda counts such an invocation as a success.
         """
-        known = isinstance(error, TransportError)
-        facts: dict[str, object] = {
-            "outcome": "Retried",
-            "reason": error.reason if isinstance(error, TransportError) else "unexpected-error",
-            "error": str(error),
-        }
+        facts: dict[str, object] = {"outcome": "Retried", "error": str(error)}
+        is_fault = True
         if isinstance(error, TransportError):
-            facts |= {"to": error.service, "operation": error.operation, "status": error.status}
-        if not known:
-            facts["traceback"] = "".join(traceback.format_exception(error))
+            is_fault = not error.transient
+            facts |= {"reason": error.reason, "to": error.service, "operation": error.operation}
+            facts["status"] = error.status
+        else:
+            written = "".join(traceback.format_exception(error))
+            facts |= {"reason": "unexpected-error", "traceback": written}
         facts |= _facts_of(upload) | {"message_id": message_id, "receive_count": receive_count}
         counted: dict[str, tuple[float, str]] = {
             "Retries": (1, "Count"),
-            "Faults": (int(not (isinstance(error, TransportError) and error.transient)), "Count"),
+            "Faults": (int(is_fault), "Count"),
         }
         if age is not None:
             counted["RetriedAgeSeconds"] = (round(age, 3), "Seconds")
         self._line(
-            logging.ERROR,
+            "error",
             f"Retried: {error}",
             facts,
             counted,
@@ -124,7 +123,7 @@ class Telemetry:
     def cold_start(self, milliseconds: float) -> None:
         """Count a cold start and its set-up time."""
         self._line(
-            logging.INFO,
+            "info",
             "cold start",
             {},
             {
@@ -136,7 +135,7 @@ class Telemetry:
 
     def _line(
         self,
-        level: int,
+        level: str,
         message: str,
         facts: Mapping[str, object],
         metrics: Mapping[str, tuple[float, str]],
@@ -144,7 +143,7 @@ class Telemetry:
     ) -> None:
         """Write a line.
 
-        `metrics` are number and unit by name; each is counted by each set of `dimensions`.
+        `level` is a method of the logger, `metrics` are number and unit by name; each is counted by each set of `dimensions`.
 
         Raises:
             SchemaValidationError, MetricUnitError, MetricValueError: CloudWatch
@@ -159,12 +158,7 @@ class Telemetry:
             counted.add_dimension(name, text)
         for names in others:
             counted.add_dimensions(**names)
-        write = {
-            logging.INFO: line_logger().info,
-            logging.WARNING: line_logger().warning,
-            logging.ERROR: line_logger().error,
-        }[level]
-        write(message, extra={**facts, **counted.serialize_metric_set()})
+        getattr(line_logger(), level)(message, extra={**facts, **counted.serialize_metric_set()})
 
 
 def _facts_of(upload: Upload | None) -> dict[str, object]:

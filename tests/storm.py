@@ -5,7 +5,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from events.notifications import ENVELOPES, NotifiedObject
+from events.notifications import NotifiedObject
+from tests.envelopes import ENVELOPES
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from watchdog.cost_brake import Spend
 from watchdog.emf import emf_line
 from watchdog.incidents import Incident, IncidentStore
 from watchdog.pool_brake import NoteStore, WorkPool, brake, observe, spend_of_month
-from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
-from watchdog.prefect_look import FILE_OUTCOMES, PrefectLook, authorization_of
+from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError, authorization
+from watchdog.prefect_look import FILE_OUTCOMES, PrefectLook
 from watchdog.settings import WatchdogSettings, read_settings
 
 if TYPE_CHECKING:  # the stubs are installed for development alone
@@ -132,11 +132,12 @@ def _authorization(settings: WatchdogSettings, services: WatchdogClients) -> str
     if not settings.prefect_secret_arn:
         return None
     secret = services.secrets.get_secret_value(SecretId=settings.prefect_secret_arn)
-    return authorization_of(secret["SecretString"])
+    fields = json.loads(secret["SecretString"])
+    return authorization(fields.get("api_key"), fields.get("auth_string"))
 
 
 def _incidents(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
-    store = IncidentStore(services.s3, settings.incidents_bucket, settings.incidents_prefix)
+    store = IncidentStore(services.s3, *settings.incidents)
     incidents = store.incidents()
     reported = 0
     faults: list[Exception] = []
@@ -177,7 +178,7 @@ def _brake(settings: WatchdogSettings, services: WatchdogClients, now: datetime)
     def publish(subject: str, text: str) -> None:
         services.sns.publish(TopicArn=settings.alert_topic, Subject=subject, Message=text)
 
-    notes = NoteStore(services.s3, settings.brake_bucket, settings.brake_prefix)
+    notes = NoteStore(services.s3, *settings.brake_note)
     is_pulled = brake(pool, notes, limits, seen, publish)
     runs = {} if seen.runs is None else {"RunsStarted": seen.runs}
     facts = {} if spend is None else {"spend_of_month": spend.actual, "budget": spend.budget}

@@ -153,11 +153,7 @@ class IncidentStore:
         return read_incidents(notes, self.prefix)
 
     def update(self, incident: Incident, now: datetime) -> dict[str, Any] | None:
-        """The message that is due for an incident; None if there is nothing new.
-
-        Raises:
-            ClientError, BotoCoreError: S3 refuses or does not answer.
-        """
+        """The message that is due for an incident; None if there is nothing new."""
         state = incident.state(now, self._reported_count(incident))
         if state is None:
             return None
@@ -165,11 +161,7 @@ class IncidentStore:
         return update_of(incident, state, first)
 
     def settle(self, incident: Incident, now: datetime, *, reported: bool) -> None:
-        """Mark an incident as reported, or remove it if it is over.
-
-        Raises:
-            ClientError, BotoCoreError: S3 refuses or does not answer.
-        """
+        """Mark an incident as reported, or remove it if it is over."""
         if incident.is_over(now):
             self._remove(incident)
         elif reported and incident.head:

@@ -40,11 +40,7 @@ class NoteStore:
     prefix: str
 
     def read(self) -> BrakeNote:
-        """Read the note; it is empty if it is missing or can't be read.
-
-        Raises:
-            ClientError, BotoCoreError: S3 refuses or does not answer.
-        """
+        """Read the note; it is empty if it is missing or can't be read."""
         key = self.prefix + NOTE
         # Listed first: without the right to list the whole bucket, reading a missing object is denied.
         listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=key)
@@ -57,11 +53,7 @@ class NoteStore:
             return BrakeNote()
 
     def write(self, note: BrakeNote) -> None:
-        """Store the note.
-
-        Raises:
-            ClientError, BotoCoreError: S3 refuses or does not answer.
-        """
+        """Store the note."""
         self.s3.put_object(Bucket=self.bucket, Key=self.prefix + NOTE, Body=note.text().encode())
 
 
@@ -83,11 +75,7 @@ class WorkPool:
         )
 
     def pause(self) -> None:
-        """Pause the pool: no further run starts, and started runs continue.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer, or refuses.
-        """
+        """Pause the pool: no further run starts, and started runs continue."""
         self.api.ask("PATCH", f"/work_pools/{self.name}", {"is_paused": True}, patience=_PATIENCE)
 
     def runs_since(self, since: datetime) -> int:
@@ -97,9 +85,6 @@ class WorkPool:
         runs that never started. A run that was cancelled before it started has the time of
         the cancellation as its start time. So cancelled runs are left out, even if some
         had started.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer as expected.
         """
         query = {
             "flow_runs": {
@@ -112,11 +97,7 @@ class WorkPool:
 
 
 def spend_of_month(budgets: Any, arn: str) -> Spend:  # noqa: ANN401 - a boto3 client
-    """Read the budget, and how much of it AWS has billed this month.
-
-    Raises:
-        ClientError, BotoCoreError: AWS refuses or does not answer.
-    """
+    """Read the budget, and how much of it AWS has billed this month."""
     account, _, name = arn.partition("::")[2].partition(":budget/")
     budget = budgets.describe_budget(AccountId=account, BudgetName=name)["Budget"]
     actual = budget["CalculatedSpend"]["ActualSpend"]["Amount"]

@@ -7,6 +7,7 @@ because it would also count.
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import threading
@@ -25,6 +26,15 @@ _LONGEST_WAIT = 30.0
 
 # Seconds that a request may wait for the rate limit and for 429 to end.
 PATIENCE = 600.0
+
+
+def authorization(api_key: str | None, auth_string: str | None) -> str | None:
+    """The Authorization header of Prefect Cloud's key, or of a server's `user:password`."""
+    if api_key:
+        return f"Bearer {api_key}"
+    if auth_string:
+        return "Basic " + base64.b64encode(auth_string.encode()).decode()
+    return None
 
 
 class PrefectUnreachableError(Exception):

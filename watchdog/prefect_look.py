@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -47,16 +45,6 @@ PATIENCE = 75.0
 _NOT_FOUND = 404
 
 
-def authorization_of(secret: str) -> str | None:
-    """The Authorization header for a secret's JSON: `api_key`, or `auth_string` as user:password."""
-    fields = json.loads(secret)
-    if key := fields.get("api_key"):
-        return f"Bearer {key}"
-    if text := fields.get("auth_string"):
-        return "Basic " + base64.b64encode(text.encode()).decode()
-    return None
-
-
 @dataclass(frozen=True)
 class PrefectLook:
     """One check of Prefect's API at `url`, at the time `now`."""
@@ -68,11 +56,7 @@ class PrefectLook:
     look_back: timedelta
 
     def metrics(self) -> dict[str, float]:
-        """Read all metrics that Prefect supplies.
-
-        Raises:
-            PrefectUnreachableError: Prefect does not answer as expected.
-        """
+        """Read all metrics that Prefect supplies."""
         just_ended = {"end_time": {"after_": (self.now - self.look_back).isoformat()}}
         failures = self._failures({**just_ended, "state": {"type": {"any_": ["FAILED"]}}})
         bad_files = sum(failures[name] for name in FILE_OUTCOMES)

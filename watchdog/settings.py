@@ -19,14 +19,14 @@ class WatchdogSettings:
     Attributes:
         prefect_api_url: ends in `/api`, or names a workspace of Prefect Cloud.
         prefect_secret_arn: ARN of the secret with the credential; None for no credential.
-        incidents_prefix: prefix of the incidents, ending in a slash.
+        incidents: bucket and prefix of the incidents; the prefix ends in a slash.
         alert_topic: ARN of the topic for faults of the system.
         notice_topic: ARN of the topic for faulty files.
         quiet_hours: for each prefix of the inbox, the maximum hours without an upload.
         look_back_seconds: runs that ended within this time count as just ended. It is several
             times the interval of the checks, so that a failed check hides no run.
         brake: limits above which the work pool is paused.
-        brake_prefix: prefix of the brake's note, ending in a slash.
+        brake_note: bucket and prefix of the brake's note, as those of the incidents.
         budget_arn: ARN of the month's budget; None if there is none.
     """
 
@@ -35,16 +35,14 @@ class WatchdogSettings:
     stack: str
     work_pool: str
     dead_letter_urls: tuple[str, ...]
-    incidents_bucket: str
-    incidents_prefix: str
+    incidents: tuple[str, str]
     alert_topic: str
     notice_topic: str
     inbox_bucket: str
     quiet_hours: Mapping[str, float]
     look_back_seconds: float
     brake: BrakeLimits
-    brake_bucket: str
-    brake_prefix: str
+    brake_note: tuple[str, str]
     budget_arn: str | None
 
 
@@ -72,16 +70,13 @@ def read_settings(environment: Mapping[str, str]) -> WatchdogSettings:
         except ValueError:
             raise SettingsError(f"{name} is {environment[name]!r}") from None
 
-    bucket, prefix = place("ECHODROP_INCIDENTS")
-    brake_bucket, brake_prefix = place("ECHODROP_BRAKE_NOTE")
     return WatchdogSettings(
         prefect_api_url=needed("PREFECT_API_URL").rstrip("/"),
         prefect_secret_arn=environment.get("PREFECT_AUTH_SECRET_ARN"),
         stack=needed("ECHODROP_STACK"),
         work_pool=needed("ECHODROP_WORK_POOL"),
         dead_letter_urls=tuple(needed("ECHODROP_DEAD_LETTER_URLS").split(",")),
-        incidents_bucket=bucket,
-        incidents_prefix=prefix,
+        incidents=place("ECHODROP_INCIDENTS"),
         alert_topic=needed("ECHODROP_ALERT_TOPIC_ARN"),
         notice_topic=needed("ECHODROP_NOTICE_TOPIC_ARN"),
         inbox_bucket=needed("ECHODROP_INBOX_BUCKET"),
@@ -90,8 +85,7 @@ def read_settings(environment: Mapping[str, str]) -> WatchdogSettings:
         brake=BrakeLimits(
             limit("ECHODROP_BRAKE_RUNS_AN_HOUR"), limit("ECHODROP_BRAKE_BUDGET_PERCENT")
         ),
-        brake_bucket=brake_bucket,
-        brake_prefix=brake_prefix,
+        brake_note=place("ECHODROP_BRAKE_NOTE"),
         budget_arn=environment.get("ECHODROP_BUDGET_ARN"),
     )
 

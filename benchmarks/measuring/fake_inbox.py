@@ -14,12 +14,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from events.file_heads import file_head
 from flows.core.locations import S3Location
 from lambda_trigger.clients.aws_answers import ObjectHead
 from lambda_trigger.decisions.rules_document import parse_rules
 from operations.clients.connections import OperationsServices
 from operations.clients.trigger_decision import TriggerDecisions
+from tests.file_heads import file_head
 
 # Where the settled state is.
 PLACE = S3Location("output", ".echodrop/reconcile/")

@@ -68,11 +68,7 @@ def region_elsewhere(reply: Reply) -> str:
     """Return the bucket's region if the request went to another one; otherwise ''."""
     if reply.status not in {301, 307, 400}:
         return ""
-    try:
-        written = ET.fromstring(reply.body).findtext("Region", "")  # noqa: S314 - an answer of S3's own
-    except ET.ParseError:
-        written = ""
-    return reply.headers.get("x-amz-bucket-region") or written
+    return reply.headers.get("x-amz-bucket-region") or _text(reply, "Region")
 
 
 def throttles(reply: Reply) -> bool:
@@ -84,19 +80,25 @@ def throttles(reply: Reply) -> bool:
 
 def error_code(reply: Reply) -> str:
     """Return the code in S3's error, '' if the answer has none."""
-    try:
-        return ET.fromstring(reply.body).findtext("Code", "")  # noqa: S314 - an answer of S3's own
-    except ET.ParseError:
-        return ""
+    return _text(reply, "Code")
 
 
 def xml(request: Request, reply: Reply) -> ET.Element:
     """Read an answer of S3; raise if it is an error."""
     if reply.status != 200:
         raise error_of(request, reply)
+    if (found := _parsed(reply)) is None:
+        raise RefusedError(request.service, request.operation, f"not XML: {excerpt(reply.body)}")
+    return found
+
+
+def _text(reply: Reply, name: str) -> str:
+    found = _parsed(reply)
+    return "" if found is None else found.findtext(name, "")
+
+
+def _parsed(reply: Reply) -> ET.Element | None:
     try:
         return ET.fromstring(reply.body)  # noqa: S314 - an answer of S3's own
-    except ET.ParseError as error:
-        raise RefusedError(
-            request.service, request.operation, f"not XML: {excerpt(reply.body)}"
-        ) from error
+    except ET.ParseError:
+        return None

@@ -95,9 +95,6 @@ class AwsApi:
 
         `prefix` is the folder, ending in '/'; '' is the whole bucket. No page is requested after
         the deadline. `below` includes the folders below it; only keys after `after` are listed.
-
-        Raises:
-            TransportError: S3 did not answer.
         """
         query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
         if not below:

@@ -1,13 +1,12 @@
 """The Prefect API: it creates one flow run for an upload, even if it is requested again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.http_client import Reply, Request, error_of
-from lambda_trigger.clients.prefect_connection import PrefectConnection, json_of, rows_of
+from lambda_trigger.clients.prefect_connection import PrefectConnection
 from lambda_trigger.decisions.run_identity import RunRequest, batch_tag
 
 _OUTCOME_TAG = "outcome:"
@@ -71,15 +70,12 @@ class PrefectApi:
             TransportError: Prefect created no run. The upload is not the cause.
         """
         known = wanted.deployment in self._deployment_ids
-        reply, request = self._post_run(wanted, deadline)
-        if reply.status == 404 and known:
+        status, run = self._post_run(wanted, deadline, other={404} if known else ())
+        if status == 404:
             # The deployment was recreated under the same name: look it up again.
             del self._deployment_ids[wanted.deployment]
-            reply, request = self._post_run(wanted, deadline)
-        if reply.status not in {200, 201}:
-            raise error_of(request, reply)
-        run = json_of(request, reply)
-        return FlowRun(str(run["id"]), str(run["name"]), outcome_of(run), reply.status == 201)
+            status, run = self._post_run(wanted, deadline)
+        return FlowRun(str(run["id"]), str(run["name"]), outcome_of(run), status == 201)
 
     def existing(self, identities: Sequence[str], deadline: Deadline) -> set[str]:
         """Find which of these identities have a run, or a place in a batch."""
@@ -89,26 +85,19 @@ class PrefectApi:
             "tags": {"any_": [batch_tag(each) for each in identities]},
         }
         body = {"flow_runs": wanted, "limit": 2 * len(identities)}
-        reply, request = self._connection.send(
-            "flow runs", "POST", "/flow_runs/filter", deadline, body
-        )
-        if reply.status != 200:
-            raise error_of(request, reply)
+        ask = self._connection.ask
+        _, runs = ask("flow runs", "POST", "/flow_runs/filter", deadline, body, has="")
         found: set[str] = set()
-        for run in rows_of(request, reply):
+        for run in runs:
             found |= {str(run.get("idempotency_key")), *(run.get("tags") or ())}
         return {each for each in identities if not found.isdisjoint({each, batch_tag(each)})}
 
     def run_state(self, run_id: str, deadline: Deadline) -> RunState | None:
         """Read a flow run; None if no run has this id."""
-        reply, request = self._connection.send(
-            "flow run", "GET", f"/flow_runs/{quote(run_id)}", deadline
-        )
-        if reply.status in {404, 422}:
+        path = f"/flow_runs/{quote(run_id)}"
+        status, run = self._connection.ask("flow run", "GET", path, deadline, other={404, 422})
+        if status in {404, 422}:
             return None
-        if reply.status != 200:
-            raise error_of(request, reply)
-        run = json_of(request, reply)
         state = run.get("state") or {}
         return RunState(
             name=str(run.get("name", "")),
@@ -125,33 +114,27 @@ class PrefectApi:
         self, run_id: str, state: dict[str, Any], deadline: Deadline, *, force: bool = False
     ) -> bool:
         """Propose a state; return whether Prefect accepted it."""
-        reply, request = self._connection.send(
-            "set_state",
-            "POST",
-            f"/flow_runs/{quote(run_id)}/set_state",
-            deadline,
-            {"state": state, "force": force},
-        )
-        if reply.status not in {200, 201}:
-            raise error_of(request, reply)
-        return bool(json_of(request, reply, "status")["status"] == "ACCEPT")
+        path, body = f"/flow_runs/{quote(run_id)}/set_state", {"state": state, "force": force}
+        ask = self._connection.ask
+        _, answer = ask("set_state", "POST", path, deadline, body, has="status")
+        return bool(answer["status"] == "ACCEPT")
 
     def change_run(self, run_id: str, changes: dict[str, Any], deadline: Deadline) -> bool:
         """Change tags and job variables; return False if the run is no longer scheduled.
 
         Prefect changes both or neither.
         """
-        reply, request = self._connection.send(
-            "change flow run", "PATCH", f"/flow_runs/{quote(run_id)}", deadline, changes
-        )
+        path, ask = f"/flow_runs/{quote(run_id)}", self._connection.ask
         # Job variables apply to the next task, so Prefect accepts them only for a scheduled run.
-        if reply.status == 400:
-            return False
-        if reply.status != 204:
-            raise error_of(request, reply)
-        return True
+        refused = {400}
+        status, _ = ask(
+            "change flow run", "PATCH", path, deadline, changes, has=None, other=refused
+        )
+        return status not in refused
 
-    def _post_run(self, wanted: RunRequest, deadline: Deadline) -> tuple[Reply, Request]:
+    def _post_run(
+        self, wanted: RunRequest, deadline: Deadline, other: Collection[int] = ()
+    ) -> tuple[int, Any]:
         body: dict[str, Any] = {
             "name": wanted.name,
             "tags": wanted.tags,
@@ -170,15 +153,12 @@ class PrefectApi:
                 "state_details": {"pause_reschedule": True},
             }
         path = f"/deployments/{self._deployment_id(wanted.deployment, deadline)}/create_flow_run"
-        return self._connection.send("create_flow_run", "POST", path, deadline, body)
+        ask = self._connection.ask
+        return ask("create_flow_run", "POST", path, deadline, body, other=other)
 
     def _deployment_id(self, deployment: str, deadline: Deadline) -> str:
         if deployment not in self._deployment_ids:
             path = f"/deployments/name/{quote(deployment)}"
-            reply, request = self._connection.send(
-                f"deployment {deployment}", "GET", path, deadline
-            )
-            if reply.status != 200:
-                raise error_of(request, reply)
-            self._deployment_ids[deployment] = str(json_of(request, reply)["id"])
+            _, found = self._connection.ask(f"deployment {deployment}", "GET", path, deadline)
+            self._deployment_ids[deployment] = str(found["id"])
         return self._deployment_ids[deployment]

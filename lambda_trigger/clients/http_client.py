@@ -1,6 +1,6 @@
 """HTTP with keep-alive, time-outs and bounded retries, on urllib3.
 
-One request at a time, as a Lambda environment serves one invocation at a time.
+Any number of threads may send; a Lambda environment serves one invocation at a time.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,8 +52,8 @@ class Request:
 class HttpClient:
     """Sends requests and retries transient faults (5xx, 429, time-outs, broken connections)."""
 
-    def __init__(self) -> None:
-        self._pools = urllib3.PoolManager(num_pools=16, maxsize=1, retries=False)
+    def __init__(self, connections: int = 1) -> None:
+        self._pools = urllib3.PoolManager(num_pools=16, maxsize=connections, retries=False)
 
     def send(
         self,

@@ -2,12 +2,12 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from lambda_trigger.clients.clock import Deadline
-from lambda_trigger.clients.http_client import HttpClient, Reply, Request, excerpt
+from lambda_trigger.clients.http_client import HttpClient, Reply, Request, error_of, excerpt
 from lambda_trigger.clients.transport_errors import ConfigurationError, RefusedError
 
 
@@ -28,31 +28,50 @@ class PrefectConnection:
         self._read_secret = read_secret
         self._authorization: str | None = None
 
-    def send(
+    def ask(
         self,
         operation: str,
         method: str,
         path: str,
         deadline: Deadline,
         body: Mapping[str, Any] | None = None,
-    ) -> tuple[Reply, Request]:
-        """Send a request that is safe to send twice; return the response of any status.
+        *,
+        has: str | None = "id",
+        other: Collection[int] = (),
+    ) -> tuple[int, Any]:
+        """Send a request that is safe to send twice; return the response's status and JSON.
+
+        The JSON of a success is an object that `has` this field, with `''` a list of objects, with
+        None anything. The response may have one of the `other` statuses.
 
         Raises:
-            TransportError: no response, or the secret could not be read.
+            TransportError: no response or another status, or the secret could not be read.
+            RefusedError: the JSON is not as it should be.
         """
+        reply, request = self._send(operation, method, path, deadline, body)
+        if reply.status >= 300 and reply.status not in other:
+            raise error_of(request, reply)
+        answer = _parsed(reply.body)
+        if has is not None and reply.status < 300 and not _is_answer(answer, has):
+            raise RefusedError(
+                *(request.service, operation, f"not an answer of Prefect: {excerpt(reply.body)}"),
+                status=reply.status,
+            )
+        return reply.status, answer
+
+    def _send(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        deadline: Deadline,
+        body: Mapping[str, Any] | None,
+    ) -> tuple[Reply, Request]:
         written = None if body is None else json.dumps(body).encode()
         cached = self._authorization is not None
         while True:
-            request = Request(
-                "prefect",
-                operation,
-                method,
-                self._origin,
-                self._path + path,
-                self._headers(deadline),
-                written,
-            )
+            headers, target = self._headers(deadline), self._path + path
+            request = Request("prefect", operation, method, self._origin, target, headers, written)
             reply = self._http.send(request, deadline)
             if reply.status != 401 or not cached or self._read_secret is None:
                 return reply, request
@@ -95,34 +114,7 @@ def _parsed(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
         return None
 
 
-def rows_of(request: Request, reply: Reply) -> list[dict[str, Any]]:
-    """Parse a response of Prefect that must be a list of objects.
-
-    Raises:
-        RefusedError: it is not.
-    """
-    answer = _parsed(reply.body)
-    if not isinstance(answer, list) or not all(isinstance(row, dict) for row in answer):
-        raise RefusedError(
-            request.service,
-            request.operation,
-            f"not a list of Prefect: {excerpt(reply.body)}",
-        )
-    return answer
-
-
-def json_of(request: Request, reply: Reply, field: str = "id") -> dict[str, Any]:
-    """Parse a response of Prefect that must have this field.
-
-    Raises:
-        RefusedError: it is not JSON, or the field is missing.
-    """
-    answer = _parsed(reply.body)
-    if not isinstance(answer, dict) or field not in answer:
-        raise RefusedError(
-            request.service,
-            request.operation,
-            f"not an answer of Prefect: {excerpt(reply.body)}",
-            status=reply.status,
-        )
-    return answer
+def _is_answer(answer: object, has: str) -> bool:
+    if has:
+        return isinstance(answer, dict) and has in answer
+    return isinstance(answer, list) and all(isinstance(row, dict) for row in answer)

@@ -104,7 +104,12 @@ KEY_RULES: tuple[
 
 def judge_key(bucket: str, key: str, rules: Rules) -> Candidate | SettingsXml | Verdict:
     """Classify a key by its bucket and name."""
-    return _refusal(bucket, key, rules) or _accepted(bucket, key, rules)
+    if elsewhere := judge_bucket(bucket, rules):
+        return elsewhere
+    for test, verdict, reason, detail in KEY_RULES:
+        if found := test(key):
+            return verdict(reason, detail.format(found=found))
+    return _accepted(bucket, key, rules)
 
 
 def judge_bucket(bucket: str, rules: Rules) -> Verdict | None:
@@ -113,15 +118,6 @@ def judge_bucket(bucket: str, rules: Rules) -> Verdict | None:
         return Ignored(Reason.OWN_OUTPUT, "in the output bucket")
     if bucket != rules.inbox_bucket and bucket not in rules.archive_buckets:
         return Rejected(Reason.FOREIGN_BUCKET, f"the inbox is {rules.inbox_bucket}, not {bucket}")
-    return None
-
-
-def _refusal(bucket: str, key: str, rules: Rules) -> Verdict | None:
-    if elsewhere := judge_bucket(bucket, rules):
-        return elsewhere
-    for test, verdict, reason, detail in KEY_RULES:
-        if found := test(key):
-            return verdict(reason, detail.format(found=found))
     return None
 
 

@@ -146,12 +146,10 @@ def data_below(
     """
     folder = xml_key[: xml_key.rfind("/") + 1]
     for item in listing:
-        rule = _rule_of_waiting_data(bucket, item, rules)
-        if rule is not None and folder in folders_upward(item.key, rule):
+        verdict = judge_key(bucket, item.key, rules)
+        if (
+            isinstance(verdict, Candidate)
+            and (verdict.models & _NEED_XML and item.size > 0)
+            and folder in folders_upward(item.key, verdict.rule)
+        ):
             yield item
-
-
-def _rule_of_waiting_data(bucket: str, item: ListedObject, rules: Rules) -> PrefixRule | None:
-    verdict = judge_key(bucket, item.key, rules)
-    is_data = isinstance(verdict, Candidate) and verdict.models & _NEED_XML and item.size > 0
-    return verdict.rule if is_data and isinstance(verdict, Candidate) else None

@@ -10,16 +10,8 @@ DECLARING_NAMES = ("sonar-model", "sonar_model")
 
 
 @dataclass(frozen=True, slots=True)
-class Declaration:
-    """A declared model. `source` is one of metadata, tag, path."""
-
-    model: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class ChosenModel:
-    """The model to convert with. `source` is one of metadata, tag, path, bytes."""
+    """A declared model, or the one to convert with. `source` is one of metadata, tag, path, bytes."""
 
     model: str
     source: str
@@ -27,7 +19,7 @@ class ChosenModel:
 
 def declared_model(
     key: str, metadata: Mapping[str, str], tags: Mapping[str, str]
-) -> Declaration | Rejected | None:
+) -> ChosenModel | Rejected | None:
     """Find the declared model: metadata come first, then tags, then the path.
 
     The folder nearest to the file wins. Names of `metadata` are in lower case, without
@@ -42,15 +34,15 @@ def declared_model(
                     return Rejected(
                         Reason.UNKNOWN_MODEL, f"{source} {name} is {value!r}; known are {known}"
                     )
-                return Declaration(model, source)
+                return ChosenModel(model, source)
     for folder in reversed(key.split("/")[:-1]):
         if folder.upper() in SONAR_MODELS:
-            return Declaration(folder.upper(), "path")
+            return ChosenModel(folder.upper(), "path")
     return None
 
 
 def decide_model(
-    declared: Declaration | None, by_extension: frozenset[str], head: bytes
+    declared: ChosenModel | None, by_extension: frozenset[str], head: bytes
 ) -> ChosenModel | Rejected:
     """Decide the model from declaration, extension and bytes; a contradiction names both."""
     in_bytes = model_in_bytes(head)
@@ -65,11 +57,7 @@ def decide_model(
             Reason.CONTRADICTION,
             f"declared {declared.model} by {declared.source}, but its bytes are {_format(in_bytes)}",
         )
-    model = (
-        ChosenModel(declared.model, declared.source)
-        if declared
-        else ChosenModel(in_bytes.name, "bytes")
-    )
+    model = declared or ChosenModel(in_bytes.name, "bytes")
     if model.model not in by_extension:
         return Rejected(
             Reason.CONTRADICTION,

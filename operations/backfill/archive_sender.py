@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from events.notifications import NotifiedObject, s3_record
+from events.notifications import NotifiedObject, eventbridge_event
 from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, Verdict, judge_key
 from lambda_trigger.decisions.outcomes import BACKFILL, Ignored, Reason, Rejected
 from lambda_trigger.decisions.rules_document import Rules
@@ -20,7 +20,7 @@ from operations.backfill.checkpoint import Checkpoint
 from operations.clients.connections import OperationsServices
 from operations.clients.parallel import in_parallel
 from operations.clients.trigger_decision import is_of_azfp
-from operations.findings.findings import IN_PROGRESS, Source
+from operations.findings.findings import IN_PROGRESS, Kind, Source
 from operations.findings.output_state import ManifestUnreadableError, OutputFacts, judge_output
 from operations.inventory.archive_items import Archive, ArchiveItem
 from operations.inventory.listings import read_manifest_of, source_now
@@ -57,11 +57,7 @@ class WantedConversions:
     force: bool = False
 
     def generation_of(self, item: ArchiveItem, candidate: Candidate) -> int | str:
-        """The generation to request; a text is the reason why nothing is requested.
-
-        Raises:
-            ClientError, TransportError, PrefectUnreachableError: a service does not answer.
-        """
+        """The generation to request; a text is the reason why nothing is requested."""
         if not self.force:
             return PUBLISHED if self._is_published(item, candidate) else 0
         source = source_now(self.services.s3, item.bucket, item.key)
@@ -88,7 +84,7 @@ class WantedConversions:
         # Other models are converted without settings.
         settings = self.services.decisions.of(source).settings if is_of_azfp(candidate) else None
         facts = OutputFacts(None, manifest=manifest)
-        return judge_output(source, facts, settings).state == "current"
+        return judge_output(source, facts, settings)[0] is Kind.DONE
 
 
 @dataclass
@@ -120,7 +116,6 @@ class Backfill:
 
         Raises:
             ArchiveError, OSError, ClientError: the archive can't be read, or the queue refuses.
-            PrefectUnreachableError: Prefect does not answer.
         """
         records: list[dict[str, Any]] = []
         size = sent = 0
@@ -193,7 +188,7 @@ class Backfill:
 
 
 def _record(item: ArchiveItem, generation: int) -> dict[str, Any]:
-    return s3_record(
+    return eventbridge_event(
         NotifiedObject(
             *(item.bucket, item.key, item.size, item.etag), lane=BACKFILL, generation=generation
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,7 @@ class Checkpoint:
 
     def save(self) -> None:
         """Write the file atomically."""
-        values = {
-            each.name: getattr(self, each.name) for each in fields(self) if each.name != "path"
-        }
+        values = {name: value for name, value in vars(self).items() if name != "path"}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = partial(self.path)
         write_synced(beside, json.dumps(values).encode())

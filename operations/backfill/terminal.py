@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,7 @@ from lambda_trigger.decisions.rules_document import Rules as ParsedRules
 from lambda_trigger.decisions.wording import counted
 from operations.backfill.archive_sender import TOGETHER, Backfill, WantedConversions
 from operations.backfill.checkpoint import Checkpoint, checkpoint_of, default_place
-from operations.clients.connections import OperationsServices, connect
+from operations.clients.connections import connect
 from operations.clients.stack_settings import QUEUE
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.options import Json, PrefectRate, Queue, Rules, Stack, complete_settings
@@ -106,11 +105,10 @@ def backfill(
         pressure = BackPressure(
             *(sqs, queue_url, runs, BACKFILL), runs=outstanding, together=together
         )
+        inspector = UploadInspector(services, ClassificationLimits(), datetime.now(UTC))
         backfill = Backfill(
-            *(active_rules, found, noted, sqs, pressure, Pace(rate)),
-            limit=limit,
-            together=together,
-            wanted=_wanted(services, force=force).generation_of,
+            *(active_rules, found, noted, sqs, pressure, Pace(rate), limit, together),
+            wanted=WantedConversions(services, inspector, force).generation_of,
         )
         if dry_run:
             estimate = backfill.estimate()
@@ -137,11 +135,6 @@ def backfill(
     return 0 if noted.ended and not noted.refused else 1
 
 
-def _wanted(services: OperationsServices, *, force: bool) -> WantedConversions:
-    inspector = UploadInspector(services, ClassificationLimits(), datetime.now(UTC))
-    return WantedConversions(services, inspector, force)
-
-
 def _check_bucket(bucket: str, rules: ParsedRules) -> None:
     if bucket not in {rules.inbox_bucket, *rules.archive_buckets}:
         raise ValueError(
@@ -150,16 +143,8 @@ def _check_bucket(bucket: str, rules: ParsedRules) -> None:
 
 
 def _counts(noted: Checkpoint) -> dict[str, object]:
-    return {
-        "sent": noted.sent,
-        "messages": noted.messages,
-        "bytes": noted.bytes,
-        "left_out": dict(noted.left_out),
-        "refused": dict(noted.refused),
-        "skipped": dict(noted.skipped),
-        "ended": noted.ended,
-        "checkpoint": str(noted.path),
-    }
+    names = ("sent", "messages", "bytes", "left_out", "refused", "skipped", "ended")
+    return {name: getattr(noted, name) for name in names} | {"checkpoint": str(noted.path)}
 
 
 def _summary(noted: Checkpoint, began: float, stopped: str, *, as_json: bool) -> None:
@@ -183,9 +168,6 @@ def _print(values: dict[str, object], line: str, noted: Checkpoint, *, as_json: 
         ("refused by the rules", noted.refused),
     ):
         if reasons:
-            write(console, f"{what}: {_listed(reasons)}")
+            counts = (f"{reason} {count:,}" for reason, count in reasons.most_common())
+            write(console, f"{what}: {', '.join(counts)}")
     write_name(console, f"checkpoint: {noted.path}")
-
-
-def _listed(reasons: Counter[str]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())

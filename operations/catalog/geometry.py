@@ -1,11 +1,10 @@
-"""Tracks and boxes as GeoJSON, boxes of several outputs, and WKB. Pure; degrees, longitude first.
+"""Tracks and boxes as GeoJSON, and boxes of several outputs. Pure; degrees, longitude first.
 
-Formats: RFC 7946 (section 3.1.9, the antimeridian; 5, boxes), and OGC 06-103r4 (WKB).
+Format: RFC 7946 (section 3.1.9, the antimeridian; 5, boxes).
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -14,7 +13,6 @@ Point = Sequence[float]
 Box = Sequence[float]
 Geometry = dict[str, Any]
 
-_WKB = {"Point": 1, "LineString": 2, "Polygon": 3, "MultiLineString": 5, "MultiPolygon": 6}
 _WORLD = [-180.0, -90.0, 180.0, 90.0]
 
 
@@ -93,22 +91,3 @@ def _longitude(degrees: float) -> float:
     if degrees > 180:
         return degrees - 360
     return degrees + 360 if degrees < -180 else degrees
-
-
-def wkb(geometry: Geometry) -> bytes:
-    """The geometry in well-known binary, little-endian."""
-    kind, parts = geometry["type"], geometry["coordinates"]
-    head = struct.pack("<BI", 1, _WKB[kind])
-    if kind == "Point":
-        return head + struct.pack("<2d", *parts)
-    if kind == "LineString":
-        return head + _points(parts)
-    if kind == "Polygon":
-        return head + struct.pack("<I", len(parts)) + b"".join(map(_points, parts))
-    single = kind.removeprefix("Multi")
-    inner = b"".join(wkb({"type": single, "coordinates": part}) for part in parts)
-    return head + struct.pack("<I", len(parts)) + inner
-
-
-def _points(points: Sequence[Point]) -> bytes:
-    return struct.pack("<I", len(points)) + b"".join(struct.pack("<2d", *each) for each in points)

@@ -7,6 +7,7 @@ folder it is made from a file's size and time.
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -49,7 +50,6 @@ class FileContent:
     Attributes:
         body: the bytes from `start`; None if the caller has this version.
         start: offset of the first byte.
-        length: number of bytes in `body`.
     """
 
     body: IO[bytes] | None
@@ -58,9 +58,13 @@ class FileContent:
     length: int = 0
     size: int = 0
 
+    def read(self) -> bytes:
+        """Read and close the body."""
+        with self.body or io.BytesIO() as stream:
+            return stream.read()
 
-# First and last byte; a negative first one counts from the end.
-ByteRange = tuple[int, int | None]
+
+ByteRange = tuple[int, int | None]  # first and last byte; a negative first one is from the end
 
 
 def place_at(named: str, options: dict[str, Any] | None = None) -> Place:

@@ -83,14 +83,12 @@ class Reading:
 
 def load_state(place: Place) -> CatalogState:
     """The stored state; an empty one if there is none, or it can't be read."""
-    found = place.open(STATE)
-    if found is None or found.body is None:
+    if (found := place.open(STATE)) is None:
         return CatalogState()
-    with found.body as body:
-        try:
-            kept: dict[str, Any] = json.loads(gzip.decompress(body.read()))
-        except (ValueError, OSError, EOFError, zlib.error):
-            return CatalogState(version=found.etag)
+    try:
+        kept: dict[str, Any] = json.loads(gzip.decompress(found.read()))
+    except (ValueError, OSError, EOFError, zlib.error):
+        return CatalogState(version=found.etag)
     if kept.pop("version", None) != VERSION:
         return CatalogState(version=found.etag)
     return CatalogState(**kept, version=found.etag)
@@ -176,11 +174,9 @@ def _ending(listing: dict[str, str], suffix: str) -> list[str]:
 
 def _read(place: Place, output: str, path: str) -> tuple[str, str, Facts | str | None]:
     """The facts in a manifest (with `output`) or report; a text says why it has none, None that it is gone."""
-    found = place.open(path)
-    if found is None or found.body is None:
+    if (found := place.open(path)) is None:
         return output, path, None
-    with found.body as stream:
-        body = stream.read()
+    body = found.read()
     try:
         facts = output_facts(body, output) if output else failure_facts(body)
     except FactsUnreadableError as error:

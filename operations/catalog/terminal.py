@@ -1,16 +1,33 @@
-"""`echodrop catalog` at a terminal."""
+"""`echodrop catalog` at a terminal, and after a reconciliation, whose result it never changes."""
 
 from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from flows.core.child_module import command_of, environment_for
+from flows.core.locations import S3Location
 from operations.catalog.places import ChangedMeanwhileError, place_at
 from operations.catalog.reading import FOLDER
 from operations.catalog.writing import update_catalog
 from operations.console.command_errors import UNAVAILABLE, print_error
 from operations.console.options import DryRun, Json, Output, Stack, output_root
 from operations.console.printing import print_json, progress_bar
+
+# A first catalogue of a large archive may take long; the next run begins where this one ended in vain.
+SECONDS = 1800
+_CAUSE_LENGTH = 500
+
+log = logging.getLogger(__name__)
 
 
 def catalog(
@@ -44,3 +61,40 @@ def catalog(
     for path, why in unreadable.items():
         console.print(f"{path} is left out: {why}")
     return 1 if unreadable else 0
+
+
+def update_after(place: S3Location) -> tuple[dict[str, Any] | None, str]:
+    """Update the catalogue of the outputs beside which the reports are, in a process of its own.
+
+    The memory that it takes grows with the outputs, and must not end this process.
+
+    Returns:
+        What was done, and why the catalogue is not up to date; `''` if it is.
+    """
+    root = f"s3://{place.bucket}/{place.key.removesuffix('.echodrop/reconcile/')}"
+    command = [*command_of(__name__), root]
+    try:
+        done = subprocess.run(  # noqa: S603 - the project's own command
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            env=environment_for(os.environ),
+        )
+        update: dict[str, Any] | None = json.loads(done.stdout) if done.stdout else None
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        log.warning("catalogue not updated", exc_info=True)
+        return None, f"{type(error).__name__}: {error}"
+    if update is None:
+        ended = f"was ended by signal {-done.returncode}" if done.returncode < 0 else "failed"
+        return None, f"its update {ended}: {done.stderr.strip()[-_CAUSE_LENGTH:]}"
+    unreadable = len(update["unreadable"])
+    return update, f"{unreadable} manifests or reports can't be read" if unreadable else ""
+
+
+if __name__ == "__main__":
+    # proc(5): if memory runs out, the kernel ends this process and not the reconciliation.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    sys.exit(catalog(sys.argv[1], as_json=True))

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-from operations.catalog.facts import json_bytes
+from operations.catalog.facts import comma_separated, json_bytes, parquet
 from operations.catalog.places import ChangedMeanwhileError, Place
 from operations.catalog.reading import (
     FOLDER,
@@ -28,7 +28,6 @@ from operations.catalog.reading import (
     read_changes,
 )
 from operations.catalog.stac import documents
-from operations.catalog.table import comma_separated, parquet
 from operations.clients.parallel import in_parallel
 
 GALLERY = f"{FOLDER}gallery.json"

@@ -21,11 +21,7 @@ _TAGS = 100
 
 
 def in_batches(api: RateLimitedPrefectApi, identities: Collection[str]) -> dict[str, RunFacts]:
-    """Find the latest batch of each of these files, as facts about the file.
-
-    Raises:
-        PrefectUnreachableError: Prefect does not answer.
-    """
+    """Find the latest batch of each of these files, as facts about the file."""
     tags = [batch_tag(identity) for identity in identities]
     found = {
         identity: facts
@@ -37,11 +33,7 @@ def in_batches(api: RateLimitedPrefectApi, identities: Collection[str]) -> dict[
 
 
 def files_of(api: RateLimitedPrefectApi, batch: dict[str, Any]) -> Iterator[tuple[str, RunFacts]]:
-    """Yield the identity and the facts of each file of a batch; the identity is empty if missing.
-
-    Raises:
-        PrefectUnreachableError: Prefect does not answer.
-    """
+    """Yield the identity and the facts of each file of a batch; the identity is empty if missing."""
     # A batch that was retried has later task runs with the same names.
     ends = {task["name"].rpartition(" · ")[2]: task["state"] for task in api.task_runs(batch["id"])}
     for entry in entries_of(batch):

@@ -16,10 +16,11 @@ from lambda_trigger.clients.prefect_connection import authorization_of
 from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import Rules, parse_rules
 from operations.clients.ecs_tasks import EcsTasks
-from operations.clients.prefect_api import RATE, RateLimitedPrefectApi, authorization
+from operations.clients.prefect_api import RATE, RateLimitedPrefectApi
 from operations.clients.prefect_runs import PrefectRuns
 from operations.clients.stack_settings import RULES, SettingMissingError
 from operations.clients.trigger_decision import TriggerDecisions, storage_of
+from watchdog.prefect_http import authorization
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -18,7 +18,6 @@ from operations.findings.findings import RunFacts
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
-    from mypy_boto3_ecs.type_defs import TaskTypeDef
 
 # The limit of DescribeTasks.
 _DESCRIBED_AT_ONCE = 100
@@ -39,9 +38,6 @@ class EcsTasks:
 
         A task that is stopping counts. Runs whose state needs no task, and runs of
         other pools than ECS pools, are left out.
-
-        Raises:
-            ClientError: ECS refuses; PrefectUnreachableError: Prefect does not return the pool.
         """
         candidates = [run for run in runs if run.work_pool and run.state_type in _STATES_WITH_TASKS]
         of_pools = {pool: self.cluster_of(pool) for pool in {run.work_pool for run in candidates}}
@@ -85,13 +81,7 @@ class EcsTasks:
                 tasks=arns[start : start + _DESCRIBED_AT_ONCE],
                 include=["TAGS"],
             )
-            found.update(_run_of(task) for task in answer["tasks"] if _is_running(task))
+            running = (task for task in answer["tasks"] if task.get("lastStatus") != "STOPPED")
+            tags = (tag for task in running for tag in task.get("tags", []))
+            found.update(tag["value"] for tag in tags if tag["key"] == _RUN_TAG)
         return found
-
-
-def _is_running(task: TaskTypeDef) -> bool:
-    return task.get("lastStatus") != "STOPPED"
-
-
-def _run_of(task: TaskTypeDef) -> str:
-    return next((tag["value"] for tag in task.get("tags", []) if tag["key"] == _RUN_TAG), "")

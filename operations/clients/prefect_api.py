@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,15 +16,6 @@ CLOUD_REQUESTS_A_MINUTE = 100.0
 _WORKSPACE = re.compile(r"/accounts/([^/]+)/workspaces/([^/]+)")
 # The variable with an operator's own limit.
 RATE = "ECHODROP_PREFECT_RATE"
-
-
-def authorization(api_key: str | None, auth_string: str | None) -> str | None:
-    """The Authorization header of Prefect Cloud's key, or of a server's `user:password`."""
-    if api_key:
-        return f"Bearer {api_key}"
-    if auth_string:
-        return "Basic " + base64.b64encode(auth_string.encode()).decode()
-    return None
 
 
 def requests_a_minute(url: str, configured: float | None = None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -39,7 +39,6 @@ class PoolFacts:
 
     name: str
     is_paused: bool
-    limit: int | None
     heartbeat: datetime | None
     lanes: tuple[LaneFacts, ...]
 
@@ -53,18 +52,14 @@ class PrefectFacts:
 
     pools: tuple[PoolFacts, ...] = ()
     unknown: tuple[str, ...] = ()
-    paused: tuple[str, ...] = field(default=())
+    paused: tuple[str, ...] = ()
     missing_pools: tuple[str, ...] = ()
     failed_drawings: int = 0
 
 
 def prefect_facts(api: RateLimitedPrefectApi, deployments: Collection[str]) -> PrefectFacts:
-    """Read the facts about these deployments, `flow/deployment` each, and about their pools.
-
-    Raises:
-        PrefectUnreachableError: Prefect does not answer.
-    """
-    found = {name: _deployment(api, name) for name in deployments}
+    """Read the facts about these deployments, `flow/deployment` each, and about their pools."""
+    found = {name: _or_none(api, f"/deployments/name/{quote(name)}") for name in deployments}
     pools = sorted({str(each["work_pool_name"]) for each in found.values() if each})
     by_name = {name: _pool(api, name) for name in pools}
     return PrefectFacts(
@@ -102,10 +97,6 @@ def _or_none(api: RateLimitedPrefectApi, path: str) -> dict[str, Any] | None:
     return found
 
 
-def _deployment(api: RateLimitedPrefectApi, name: str) -> dict[str, Any] | None:
-    return _or_none(api, f"/deployments/name/{quote(name)}")
-
-
 def _pool(api: RateLimitedPrefectApi, name: str) -> PoolFacts | None:
     path = f"/work_pools/{quote(name, safe='')}"
     pool = _or_none(api, path)
@@ -116,7 +107,6 @@ def _pool(api: RateLimitedPrefectApi, name: str) -> PoolFacts | None:
     return PoolFacts(
         name,
         bool(pool.get("is_paused")),
-        pool.get("concurrency_limit"),
         max(reported, default=None),
         tuple(_lanes(api, name, _ask(api, "POST", f"{path}/queues/filter", {}))),
     )

@@ -129,11 +129,12 @@ class PrefectRuns:
 
     def retry(self, run_id: str, state_id: str, *, at_most: int | None) -> ChangeResult:
         """Retry a run that is still in this state, as Retry in the UI does, unless it was retried `at_most` times."""
-        if moved := _why_state_changed(self._state(run_id), state_id):
+        if moved := self._moved(run_id, state_id)[1]:
             return moved
         retried = self.retries(run_id)
         if at_most is not None and retried >= at_most:
-            return _left_alone(f"it was already retried {counted(retried, 'time')}")
+            why = f"it was already retried {counted(retried, 'time')}"
+            return ChangeResult("left alone", why=why)
         answer = self._set_state(run_id, {"type": "SCHEDULED", "name": _RETRIED})
         return _refusal(answer) or ChangeResult("retried", done=True)
 
@@ -144,10 +145,10 @@ class PrefectRuns:
 
         It ends as crashed or, if it was being cancelled, as cancelled.
         """
-        state = self._state(run_id)
-        if moved := _why_state_changed(state, state_id):
+        state_type, moved = self._moved(run_id, state_id)
+        if moved:
             return moved
-        kind = "CANCELLED" if state.get("type") == "CANCELLING" else "CRASHED"
+        kind = "CANCELLED" if state_type == "CANCELLING" else "CRASHED"
         answer = self._set_state(run_id, {"type": kind, "message": f"Found by reconcile: {why}"})
         if refusal := _refusal(answer):
             return refusal
@@ -156,8 +157,11 @@ class PrefectRuns:
         retried = self.retry(run_id, answer["state"]["id"], at_most=retry_at_most)
         return ChangeResult(f"ended, {retried.name}", done=True, why=retried.why)
 
-    def _state(self, run_id: str) -> dict[str, Any]:
-        return self._api.ask("GET", f"/flow_runs/{run_id}", None).get("state") or {}
+    def _moved(self, run_id: str, state_id: str) -> tuple[str, ChangeResult | None]:
+        """The type of the run's state, and why it is left alone if its state has changed since."""
+        state = self._api.ask("GET", f"/flow_runs/{run_id}", None).get("state") or {}
+        changed = ChangeResult("left alone", why=f"it is now {state.get('name')}")
+        return state.get("type", ""), None if state.get("id") == state_id else changed
 
     def _set_state(self, run_id: str, state: dict[str, Any]) -> dict[str, Any]:
         wanted = {"state": state, "force": False}
@@ -182,15 +186,6 @@ def _tagged(wanted: Mapping[str, Any], outcomes: Sequence[str]) -> dict[str, Any
     """The filter for failed runs with these outcomes; runs of earlier releases have them as names."""
     state = {**wanted["state"], "name": {"any_": [FAILED]}}
     return {**wanted, "state": state, "tags": {"any_": [OUTCOME_TAG + name for name in outcomes]}}
-
-
-def _why_state_changed(state: dict[str, Any], state_id: str) -> ChangeResult | None:
-    """Why the run is left alone, if its state has changed since it was seen."""
-    return None if state.get("id") == state_id else _left_alone(f"it is now {state.get('name')}")
-
-
-def _left_alone(why: str) -> ChangeResult:
-    return ChangeResult("left alone", why=why)
 
 
 def _refusal(answer: dict[str, Any]) -> ChangeResult | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,43 +9,23 @@ from typing import Any
 from lambda_trigger.clients.aws_api import AwsApi
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.flow_runs import FlowRun
-from lambda_trigger.clients.http_client import HttpClient, Reply, Request
+from lambda_trigger.clients.http_client import HttpClient
 from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.inbox_rules import Candidate
 from lambda_trigger.decisions.outcomes import Ignored, Rejected, Upload, Waiting
 from lambda_trigger.decisions.rules_document import Rules
 from lambda_trigger.decisions.run_identity import RunRequest, idempotency_key
 from lambda_trigger.submission import Submission
+from operations.clients.parallel import THREADS
 from operations.findings.findings import Source
 
 # Seconds for all requests about one upload, including the waits between attempts.
 _PATIENCE = 120
 
 
-class _HttpClientPerThread(HttpClient):
-    """Gives each thread its own client: the trigger's client sends one request at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._own = threading.local()
-
-    def send(
-        self,
-        request: Request,
-        deadline: Deadline,
-        *,
-        throttles: Callable[[Reply], bool] = lambda reply: reply.status == 429,
-        body_limit: int = 16 * 1024 * 1024,
-    ) -> Reply:
-        if not hasattr(self._own, "client"):
-            self._own.client = HttpClient()
-        client: HttpClient = self._own.client
-        return client.send(request, deadline, throttles=throttles, body_limit=body_limit)
-
-
 def storage_of(credentials: Credentials, region: str, endpoint_url: str | None) -> AwsApi:
     """The trigger's S3 client, for any number of threads."""
-    return AwsApi(_HttpClientPerThread(), credentials, region, endpoint_url)
+    return AwsApi(HttpClient(THREADS), credentials, region, endpoint_url)
 
 
 @dataclass
@@ -91,20 +70,14 @@ class TriggerDecisions:
     existing_runs: Callable[[Sequence[str]], Iterable[str]] = lambda _identities: ()
 
     def of(self, source: Source) -> TriggerDecision:
-        """Decide about this upload.
-
-        Raises:
-            TransportError: S3 does not answer.
-        """
-        recorder = _RecordingPrefect(self.existing_runs)
-        deadline = Deadline(_PATIENCE)
-        prefect: Any = recorder
-        submission = Submission(self.rules, self.storage, prefect, deadline)
+        """Decide about this upload."""
+        prefect: Any = _RecordingPrefect(self.existing_runs)
+        submission = Submission(self.rules, self.storage, prefect, Deadline(_PATIENCE))
         upload = Upload(source.bucket, source.key, source.size, source.etag)
         (_, outcome), *_ = submission.settle(upload, None)
         if isinstance(outcome, Waiting | Ignored | Rejected):
             return TriggerDecision(None, outcome)
-        return TriggerDecision(recorder.request, None)
+        return TriggerDecision(prefect.request, None)
 
 
 def identity(request: RunRequest, source: Source, generation: int) -> str:
@@ -147,12 +120,7 @@ def decision_in_words(decision: TriggerDecision) -> str:
         name = type(verdict).__name__
         return f"{name}: {verdict.reason}{detail}"
     assert decision.request is not None  # noqa: S101 - without a verdict there is a request
-    return _request_in_words(decision.request)
-
-
-def _request_in_words(request: RunRequest) -> str:
-    """The requested conversion in one sentence."""
-    parameters = request.parameters
+    request, parameters = decision.request, decision.request.parameters
     model = f"{parameters['sonar_model']}, by its {parameters['sonar_model_source']}"
     settings = f", with {parameters['xml_path']}" if parameters["xml_path"] else ""
     paused = f"; paused: {request.paused}" if request.paused else ""

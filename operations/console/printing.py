@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -53,26 +54,9 @@ def write_part(
     (write_name if whole else write)(console, f"{label:<10}{text}", indent=2, style=style)
 
 
-def print_json(values: object) -> None:
+def print_json(values: object, file: IO[str] | None = None) -> None:
     """Print values as one line of JSON: a command's result."""
-    sys.stdout.write(json_line(values) + "\n")
-
-
-def json_line(values: object) -> str:
-    """Format values as one line of JSON."""
-    return json.dumps(values, ensure_ascii=False)
-
-
-def write_results(rows: Sequence[tuple[str, str]], counts: Mapping[str, int], closing: str) -> None:
-    """Print names by their reason, then how many there are of each result, then closing lines."""
-    console = Console()
-    write_grouped(console, rows)
-    if rows:
-        console.print()
-    for what, count in counts.items():
-        write(console, f"{what}: {count:,}")
-    for line in closing.splitlines():
-        write(console, line)
+    (file or sys.stdout).write(json.dumps(values, ensure_ascii=False) + "\n")
 
 
 def write_grouped(console: Console, rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:

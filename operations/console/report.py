@@ -10,8 +10,13 @@ from datetime import datetime
 from rich.console import Console
 
 from operations.console.printing import write, write_grouped
-from operations.findings.findings import NEEDS_ATTENTION, REMEDIES, Kind, UploadFinding
-from operations.sending.fixing import FixResult
+from operations.findings.findings import (
+    NEEDS_ATTENTION,
+    REMEDIES,
+    ChangeResult,
+    Kind,
+    UploadFinding,
+)
 
 # A listed upload of this class has a remark.
 _TITLES = {
@@ -70,9 +75,9 @@ class FindingTally:
                 write(found.as_json())
             yield found
 
-    def add_result(self, result: FixResult) -> None:
+    def add_result(self, result: ChangeResult) -> None:
         """Count what --fix did, or why it did nothing."""
-        self.fixes[result.result.name] += 1
+        self.fixes[result.name] += 1
         self.done += result.done
 
     @property

@@ -1,22 +1,127 @@
-"""`echodrop draw` at a terminal."""
+"""`echodrop draw`: which outputs a target has, which lack current products, and their runs."""
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from flows.core.locations import S3Location, parse_location
-from flows.products.jobs.product_jobs import ProductJob
+from flows.core.locations import (
+    MANIFEST_SUFFIX,
+    OUTPUT_SUFFIXES,
+    PRODUCTS_SUFFIX,
+    S3Location,
+    parse_location,
+)
+from flows.products.jobs.product_jobs import ProductJob, is_current
+from operations.catalog.places import Place, place_at
+from operations.catalog.reading import folders_below
 from operations.clients.connections import prefect_api
+from operations.clients.parallel import in_parallel
+from operations.clients.prefect_api import RateLimitedPrefectApi
+from operations.clients.prefect_health import DRAWING_FLOW
+from operations.clients.prefect_runs import UNFINISHED, WITH_TASKS
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.options import Json, PrefectRate, Stack, complete_settings
 from operations.console.printing import print_json, progress_bar
-from operations.draw.targets import FoundOutput, outputs_of, request_runs, requested_outputs
+from operations.findings.output_state import ManifestUnreadableError, manifest_facts
+from operations.inventory.stock_taking import Progress
+
+_SUFFIXES = tuple(OUTPUT_SUFFIXES.values())
+_MANIFESTS = tuple(suffix + MANIFEST_SUFFIX for suffix in _SUFFIXES)
+
+
+def outputs_of(target: str, progress: Progress, *, force: bool = False) -> dict[str, bool]:
+    """Find the outputs of a target, and whether their products are current, by path or URI.
+
+    A target is an output, or all below a folder or `s3://bucket/prefix/`. Folders are listed, and
+    not the stores in them. A record and its manifest are read for each output that has a record;
+    with `force` none is.
+
+    Raises:
+        ValueError, OSError: it has none, or can't be read.
+    """
+    whole = target.rstrip("/")
+    if whole.endswith(_SUFFIXES):
+        folder, _, wanted = whole.rpartition("/")
+        place = place_at(f"{folder}/" if folder else ".")
+        listings = [place.list("")]
+    else:
+        place, wanted = place_at(target), ""
+        listings = folders_below(place, progress)
+    files = {name for each in listings for name in each.files}
+    found = (name.removesuffix(MANIFEST_SUFFIX) for name in files if name.endswith(_MANIFESTS))
+    outputs = sorted(output for output in found if not wanted or output == wanted)
+    if not outputs:
+        raise ValueError(
+            f"{target}: no complete output there: an output has a manifest, NAME.zarr.manifest.json "
+            "or NAME.nc.manifest.json; a prefix in S3 ends in a slash"
+        )
+
+    def look(output: str) -> tuple[str, bool]:
+        has_record = output + PRODUCTS_SUFFIX in files and not force
+        return place.uri + output, has_record and _is_current(place, output)
+
+    return dict(in_parallel(look, outputs))
+
+
+def _is_current(place: Place, output: str) -> bool:
+    record, manifest = (place.open(output + each) for each in (PRODUCTS_SUFFIX, MANIFEST_SUFFIX))
+    if record is None or manifest is None:
+        return False
+    try:
+        return is_current(record.read(), manifest_facts(manifest.read()).sha256)
+    except ManifestUnreadableError:
+        return False
+
+
+DEPLOYMENT = f"{DRAWING_FLOW}/ecs"
+# A run of fifty outputs takes minutes.
+HANGS = timedelta(days=1)
+
+
+def requested_outputs(api: RateLimitedPrefectApi, *, force: bool) -> set[str]:
+    """The outputs of runs that have not ended yet; with `force`, only of those that force, too.
+
+    Runs whose task has had its state for a day do not count: such a task hangs, or is gone.
+    """
+    since = datetime.now(UTC) - HANGS
+    return {
+        output
+        for run in api.runs({"state": {"type": {"any_": list(UNFINISHED)}}}, DRAWING_FLOW)
+        if run["state"]["type"] not in WITH_TASKS
+        or datetime.fromisoformat(run["state"]["timestamp"]) > since
+        if run["parameters"].get("force") or not force
+        for output in run["parameters"].get("outputs", [])
+    }
+
+
+def request_runs(
+    api: RateLimitedPrefectApi, outputs: Sequence[str], *, together: int, force: bool
+) -> Iterator[int]:
+    """Request runs of at most `together` outputs; yield the number of outputs of each.
+
+    Raises:
+        PrefectUnreachableError: Prefect does not answer, or has no such deployment.
+    """
+    deployment = api.ask("GET", f"/deployments/name/{DEPLOYMENT}", None)["id"]
+    for start in range(0, len(outputs), together):
+        batch = list(outputs[start : start + together])
+        body = {
+            "name": f"{batch[0].rpartition('/')[2]} and {len(batch) - 1} more"[:100],
+            "parameters": {"outputs": batch, "force": force},
+            # A repeated request returns the same run.
+            "idempotency_key": uuid.uuid4().hex,
+        }
+        api.ask("POST", f"/deployments/{deployment}/create_flow_run", body)
+        yield len(batch)
+
 
 # Outputs in a run: a task takes a minute to start, and a few seconds for each output.
 TOGETHER = 50
@@ -85,20 +190,21 @@ def _wanted(
     targets: Sequence[str], counts: Counter[str], *, force: bool, here: bool
 ) -> tuple[list[str], list[str]]:
     """The outputs to make here, and those to request runs for."""
-    found: dict[str, tuple[FoundOutput, bool]] = {}
+    # Whether the products are current, and whether a run makes them.
+    found: dict[str, tuple[bool, bool]] = {}
     with progress_bar() as progress:
         for target in targets:
             by_run = is_in_s3(target) and not here
             outputs = outputs_of(target, progress, force=force)
-            found |= {each.output: (each, by_run) for each in outputs}
+            found |= {output: (current, by_run) for output, current in outputs.items()}
             progress("finding outputs", len(found), None)
     counts["outputs"] = len(found)
-    counts["current"] = sum(each.is_current for each, _ in found.values())
-    wanted = [(each.output, by_run) for each, by_run in found.values() if not each.is_current]
-    return (
-        [output for output, by_run in wanted if not by_run],
-        [output for output, by_run in wanted if by_run],
+    counts["current"] = sum(current for current, _ in found.values())
+    ours, theirs = (
+        [output for output, which in found.items() if which == (False, by_run)]
+        for by_run in (False, True)
     )
+    return ours, theirs
 
 
 def _request(outputs: Sequence[str], counts: Counter[str], *, together: int, force: bool) -> None:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from flows.failures.failure_report import failure_named
-from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Ignored, Rejected, Waiting
+from lambda_trigger.decisions.inbox_rules import SettingsXml
+from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Ignored, Reason, Rejected, Waiting
 from lambda_trigger.decisions.rules_document import Rules
 from lambda_trigger.decisions.wording import counted
 from operations.findings.findings import End, Kind, Notify, Retry, RunFacts, Source, UploadFinding
@@ -57,8 +58,10 @@ class ClassificationLimits:
         return cls(arriving=grace, taskless=grace, waiting=waiting, attempts=attempts)
 
 
-def not_converted(source: Source, verdict: Ignored | Rejected) -> UploadFinding:
-    """The finding for an upload that the rules ignore or reject."""
+def not_converted(source: Source, verdict: SettingsXml | Ignored | Rejected) -> UploadFinding:
+    """The finding for an upload that the rules ignore or reject, or for a settings XML."""
+    if isinstance(verdict, SettingsXml):
+        verdict = Ignored(Reason.SIDECAR_USED, "settings XML")
     kind = Kind.IGNORED if isinstance(verdict, Ignored) else Kind.REJECTED
     detail = f"{verdict.reason}: {verdict.detail}" if verdict.detail else str(verdict.reason)
     return UploadFinding(kind, source.uri, detail, source.modified, source)
@@ -86,8 +89,8 @@ def classify(  # noqa: PLR0917 - the facts that decide
     `runs` are those of its identity, one for each generation, in any order; `output` was read
     after them. `failure` is given if there is no run.
     """
-    if output.state == "current":
-        return UploadFinding(Kind.DONE, source.uri, output.detail, source.modified, source)
+    if output[0] is Kind.DONE:
+        return UploadFinding(Kind.DONE, source.uri, output[1], source.modified, source)
     run = max(runs, key=lambda run: run.generation, default=None)
     if run is None and failure is not None and failure.is_about(source):
         # Prefect has deleted the run, but the file is still faulty.
@@ -106,27 +109,18 @@ def classify(  # noqa: PLR0917 - the facts that decide
     return unfinished_finding(source.uri, run, limits, now, source)
 
 
-_KIND_OF_OUTPUT_STATE = {
-    "absent": Kind.OUTPUT_MISSING,
-    "half": Kind.TORN,
-    "outdated": Kind.SUPERSEDED,
-    "damaged": Kind.OUTPUT_DAMAGED,
-    "contested": Kind.CONTESTED,
-}
-
-
 def _without_run(
     source: Source, output: OutputState, limits: ClassificationLimits, now: datetime
 ) -> UploadFinding:
     lane = _lane(source, limits, now)
-    kind = Kind.NEVER_NOTIFIED if lane == LIVE else Kind.BACKLOG
-    if output.state != "absent":
-        kind = _KIND_OF_OUTPUT_STATE[output.state]
+    kind, remark = output
     if kind is Kind.CONTESTED:
-        return UploadFinding(kind, source.uri, output.detail, source.modified, source)
+        return UploadFinding(kind, source.uri, remark, source.modified, source)
+    if kind is Kind.OUTPUT_MISSING:
+        kind = Kind.NEVER_NOTIFIED if lane == LIVE else Kind.BACKLOG
     if now - source.modified < limits.arriving:
         return UploadFinding(Kind.ARRIVING, source.uri, "no run yet", source.modified, source)
-    detail = "; ".join(part for part in ("no run", output.detail) if part)
+    detail = "; ".join(part for part in ("no run", remark) if part)
     # A batch would skip a damaged output, whose manifest is there; a repair has a run of its own.
     action = Notify(0, is_repair=kind is Kind.OUTPUT_DAMAGED, lane=lane)
     return UploadFinding(kind, source.uri, detail, source.modified, source, action=action)
@@ -140,9 +134,9 @@ def _lane(source: Source, limits: ClassificationLimits, now: datetime) -> str:
 def _completed_but_not_current(
     source: Source, run: RunFacts, output: OutputState, following: Notify | None
 ) -> UploadFinding:
-    kind = _KIND_OF_OUTPUT_STATE[output.state]
+    kind, remark = output
     action = following
-    detail = "; ".join(part for part in (f"its run is {run.state_name}", output.detail) if part)
+    detail = "; ".join(part for part in (f"its run is {run.state_name}", remark) if part)
     if kind is Kind.CONTESTED:
         action = None
     elif action is None:
@@ -155,7 +149,7 @@ def _failed_or_crashed(
 ) -> UploadFinding:
     crashed = run.state_type == "CRASHED"
     kind = Kind.CRASHED if crashed else Kind.FAILED
-    if output.state == "half":
+    if output[0] is Kind.TORN:
         kind = Kind.TORN
     detail = f"{run.state_name}: {run.message}" if run.message else run.state_name
     failure = failure_named(run.state_name)

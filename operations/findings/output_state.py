@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from flows.publishing.manifest import MANIFEST_VERSION
 from lambda_trigger.decisions.wording import counted
-from operations.findings.findings import Source
+from operations.findings.findings import Kind, Source
 
 
 class ManifestUnreadableError(ValueError):
@@ -114,15 +114,8 @@ class OutputFacts:
     fault: str = ""
 
 
-State = Literal["absent", "half", "current", "outdated", "contested", "damaged"]
-
-
-@dataclass(frozen=True, slots=True)
-class OutputState:
-    """The result of the comparison; `detail` says what is wrong, or remarkable in a current output."""
-
-    state: State
-    detail: str = ""
+# The class of a completed upload with such an output, and what is wrong, or remarkable if it is done.
+OutputState = tuple[Kind, str]
 
 
 def judge_output(
@@ -136,26 +129,22 @@ def judge_output(
     """
     manifest = output.manifest
     if output.fault:
-        return OutputState("damaged", output.fault)
+        return Kind.OUTPUT_DAMAGED, output.fault
     if manifest is None:
-        return OutputState("half", counted(output.objects, "object")) if output.objects else _ABSENT
+        objects = counted(output.objects or 0, "object")
+        return (Kind.TORN, objects) if output.objects else (Kind.OUTPUT_MISSING, "")
     if manifest.source_uri != source.uri:
-        return OutputState("contested", f"the output is made from {manifest.source_uri}")
+        return Kind.CONTESTED, f"the output is made from {manifest.source_uri}"
     if stale := _stale(source, manifest, wanted_settings or {}):
-        return OutputState("outdated", stale)
-    if output.objects is not None and (output.objects, output.bytes) != (
-        manifest.objects,
-        manifest.bytes,
-    ):
-        return OutputState(
-            "damaged",
-            f"{counted(output.objects, 'object')}, {counted(output.bytes, 'byte')}; "
-            f"the manifest says {manifest.objects:,} and {manifest.bytes:,}",
+        return Kind.SUPERSEDED, stale
+    promised = (manifest.objects, manifest.bytes)
+    if output.objects is not None and (output.objects, output.bytes) != promised:
+        found = f"{counted(output.objects, 'object')}, {counted(output.bytes, 'byte')}"
+        return (
+            Kind.OUTPUT_DAMAGED,
+            f"{found}; the manifest says {promised[0]:,} and {promised[1]:,}",
         )
-    return OutputState("current", "; ".join(manifest.remarks))
-
-
-_ABSENT = OutputState("absent")
+    return Kind.DONE, "; ".join(manifest.remarks)
 
 
 def _stale(source: Source, manifest: ManifestFacts, wanted_settings: Mapping[str, str]) -> str:

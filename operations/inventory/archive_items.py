@@ -7,7 +7,9 @@ S3 user guide. Keys in an inventory's CSV are quoted as in a URL.
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
+import io
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -16,22 +18,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
+from urllib.parse import unquote_plus
 
 from flows.core.locations import S3Location, parse_location
-from operations.inventory.key_rows import (
-    ArchiveError,
-    KeyColumns,
-    KeyFields,
-    columns_of_header,
-    readable,
-    text_of,
-)
 from operations.inventory.listings import listed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _LISTS = (".txt", ".csv", ".txt.gz", ".csv.gz")
+# S3 makes an inventory each day or each week; if the newest is older, it was switched off.
+OLDEST = timedelta(days=8)
+
+log = logging.getLogger(__name__)
+
+
+class ArchiveError(ValueError):
+    """The listing, inventory or list of keys can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +81,15 @@ class KeyList:
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
         """Read line by line."""
-        with text_of(self.name, self.open_binary()) as lines:
-            is_table = ".csv" in self.name
-            texts = ([line.rstrip("\r\n")] for line in lines)
-            columns = KeyColumns(["key"], quoted=False)
-            rows = readable(self.name, csv.reader(lines) if is_table else texts)
-            for number, row in enumerate(rows, start=1):
-                if is_table and number == 1:
-                    columns, is_header = columns_of_header(row)
-                    if is_header:
-                        continue
-                if number > int(after or 0) and (found := columns(row)):
-                    yield _item(found, self.bucket, str(number))
+        columns, quoted = ["key"], False
+        for number, row in enumerate(_rows(self.name, self.name, self.open_binary()), start=1):
+            if ".csv" in self.name and number == 1:
+                columns = [name.strip().lower() for name in row]
+                if "key" in columns:
+                    continue
+                columns, quoted = ["bucket", "key"], True
+            if number > int(after or 0):
+                yield from _item(columns, row, self.bucket, number, quoted=quoted)
 
     def content(self) -> str:
         """SHA-256 of the file: a line number is a place only in this list."""
@@ -107,40 +107,73 @@ class InventoryReport:
 
     def items(self, after: str = "") -> Iterator[ArchiveItem]:
         """Read its files one after another; skip old versions and delete markers."""
-        where, body = f"s3://{self.bucket}/{self.key}", self._manifest()
-        try:
-            manifest = json.loads(body)
-            files = [str(file["key"]) for file in manifest["files"]]
-            names = [name.strip().lower() for name in manifest["fileSchema"].split(",")]
-            form, source = manifest["fileFormat"], manifest["sourceBucket"]
-            holder = manifest["destinationBucket"].rpartition(":")[2]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ArchiveError(
-                f"{where}: not the manifest of an S3 inventory: {error!r}"
-            ) from error
-        if form != "CSV":
-            raise ArchiveError(f"{where}: the inventory is {form}, only CSV is supported")
-        columns = KeyColumns(names, quoted=True)
+        found = self._fields()
+        if found.form != "CSV":
+            raise ArchiveError(f"{self.uri}: the inventory is {found.form}, only CSV is supported")
         number, start = 0, int(after or 0)
-        for key in files:
-            stream = cast("IO[bytes]", self.s3.get_object(Bucket=holder, Key=key)["Body"])
-            with text_of(key, stream) as lines:
-                for row in readable(f"s3://{holder}/{key}", csv.reader(lines)):
-                    number += 1
-                    if number > start and (found := columns(row)):
-                        yield _item(found, source, str(number))
+        for key in found.files:
+            stream = _body(self.s3, found.holder, key)
+            for row in _rows(f"s3://{found.holder}/{key}", key, stream):
+                number += 1
+                if number > start:
+                    yield from _item(found.columns, row, found.source, number, quoted=True)
 
     def content(self) -> str:
         """SHA-256 of the manifest, which contains the checksums of its files."""
         return hashlib.sha256(self._manifest()).hexdigest()
 
+    @property
+    def uri(self) -> str:
+        """Where its manifest is."""
+        return S3Location(self.bucket, self.key).uri
+
+    def why_unusable(self, now: datetime) -> str:
+        """Why it can't replace a listing of the bucket that it is in; empty if it can."""
+        try:
+            found = self._fields()
+        except ArchiveError as error:
+            return str(error)
+        if found.source != self.bucket:
+            return f"it lists bucket {found.source}"
+        if found.form != "CSV" or "size" not in found.columns:
+            return f"it must be CSV with sizes, but is {found.form} of {', '.join(sorted(found.columns))}"
+        return f"it was made on {found.made:%Y-%m-%d}" if now - found.made > OLDEST else ""
+
     def _manifest(self) -> bytes:
-        return self.s3.get_object(Bucket=self.bucket, Key=self.key)["Body"].read()
+        return _body(self.s3, self.bucket, self.key).read()
+
+    def _fields(self) -> _InventoryFields:
+        try:
+            manifest = json.loads(self._manifest())
+            return _InventoryFields(
+                [str(file["key"]) for file in manifest["files"]],
+                [name.strip().lower() for name in manifest["fileSchema"].split(",")],
+                manifest["fileFormat"],
+                manifest["sourceBucket"],
+                manifest["destinationBucket"].rpartition(":")[2],
+                datetime.fromtimestamp(int(manifest.get("creationTimestamp", 0)) / 1000, UTC),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise ArchiveError(
+                f"{self.uri}: not the manifest of an S3 inventory: {error!r}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _InventoryFields:
+    """A manifest: keys of its `files` in the bucket `holder`, which list the bucket `source`."""
+
+    files: list[str]
+    columns: list[str]
+    form: str
+    source: str
+    holder: str
+    made: datetime
 
 
 # Each lists its `items` after a place, always in the same order, `''` lists all; `content` identifies
-# what places refer to, `''` if they stay valid when the content changes. Both raise ArchiveError,
-# OSError or ClientError if the archive can't be read.
+# what places refer to, `''` if they stay valid when the content changes. Both raise ArchiveError
+# or OSError if the archive can't be read.
 Archive = Listing | KeyList | InventoryReport
 
 
@@ -153,10 +186,9 @@ def archive_at(named: str, s3: S3Client, inbox_bucket: str) -> Archive:
         ArchiveError: the name is none of these.
     """
     if not named.startswith("s3://"):
-        path = Path(named)
         if not named.endswith(_LISTS):
             raise ArchiveError(f"{named}: a list of keys ends in {', '.join(_LISTS)}")
-        return KeyList(named, lambda: path.open("rb"), inbox_bucket)
+        return KeyList(named, lambda: Path(named).open("rb"), inbox_bucket)
     try:
         place = parse_location(named)
     except ValueError as error:
@@ -167,25 +199,8 @@ def archive_at(named: str, s3: S3Client, inbox_bucket: str) -> Archive:
     if key.endswith("manifest.json"):
         return InventoryReport(s3, bucket, key)
     if key.endswith(_LISTS):
-
-        def stream() -> IO[bytes]:
-            return cast("IO[bytes]", s3.get_object(Bucket=bucket, Key=key)["Body"])
-
-        return KeyList(named, stream, inbox_bucket)
+        return KeyList(named, lambda: _body(s3, bucket, key), inbox_bucket)
     return Listing(s3, bucket, key)
-
-
-def _item(fields: KeyFields, bucket: str, place: str) -> ArchiveItem:
-    own, key, size, etag = fields
-    if not own and key.startswith("s3://"):
-        own, _, key = key.removeprefix("s3://").partition("/")
-    return ArchiveItem(own or bucket, key, place, size, etag)
-
-
-# S3 makes one each day or each week; if the newest is older, the inventory was switched off.
-OLDEST = timedelta(days=8)
-
-log = logging.getLogger(__name__)
 
 
 def newest_inventory(
@@ -195,34 +210,41 @@ def newest_inventory(
 
     S3 delivers it into the output bucket itself, beside the reports, where the reconciliation has
     access. It lies below `prefix`.
-
-    Raises:
-        ClientError: S3 refuses.
     """
     manifests = [item for item in listed(s3, bucket, prefix) if item.key.endswith("/manifest.json")]
     for item in sorted(manifests, key=lambda each: each.modified, reverse=True):
-        if why := _why_unusable(
-            s3.get_object(Bucket=bucket, Key=item.key)["Body"].read(), bucket, now
-        ):
-            log.warning("inventory %s is not used: %s", item.uri, why)
-            continue
-        return InventoryReport(s3, bucket, item.key)
+        found = InventoryReport(s3, bucket, item.key)
+        if not (why := found.why_unusable(now)):
+            return found
+        log.warning("inventory %s is not used: %s", item.uri, why)
     return None
 
 
-def _why_unusable(manifest: bytes, bucket: str, now: datetime) -> str:
-    """Why an inventory can't replace a listing; empty if it can."""
+def _body(s3: S3Client, bucket: str, key: str) -> IO[bytes]:
+    return cast("IO[bytes]", s3.get_object(Bucket=bucket, Key=key)["Body"])
+
+
+def _rows(named: str, key: str, stream: IO[bytes]) -> Iterator[list[str]]:
+    """The rows of a CSV, or the lines of a text; a `key` that ends in .gz is unpacked."""
+    plain: Any = gzip.GzipFile(fileobj=stream) if key.endswith(".gz") else stream
+    buffered: Any = plain if isinstance(plain, io.BufferedIOBase) else io.BufferedReader(plain)
     try:
-        fields = json.loads(manifest)
-        made = datetime.fromtimestamp(int(fields["creationTimestamp"]) / 1000, UTC)
-        source, form = fields["sourceBucket"], fields["fileFormat"]
-        columns = {name.strip().lower() for name in fields["fileSchema"].split(",")}
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        return f"it is not the manifest of an S3 inventory: {error!r}"
-    if source != bucket:
-        return f"it lists bucket {source}"
-    if form != "CSV" or "size" not in columns:
-        return f"it must be CSV with sizes, but is {form} of {', '.join(sorted(columns))}"
-    if now - made > OLDEST:
-        return f"it was made on {made:%Y-%m-%d}"
-    return ""
+        with io.TextIOWrapper(buffered, "utf-8", newline="\n") as lines:
+            yield from csv.reader(lines) if ".csv" in key else ([x.rstrip("\r\n")] for x in lines)
+    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+        raise ArchiveError(f"{named}: {error}") from error
+
+
+def _item(
+    names: list[str], row: list[str], bucket: str, place: int, *, quoted: bool
+) -> Iterator[ArchiveItem]:
+    """Yield the object of a row; none for an old version or a delete marker."""
+    columns = dict(zip(names, row, strict=False))
+    own, key, size = (columns.get(name, "") for name in ("bucket", "key", "size"))
+    if not key or columns.get("islatest") == "false" or columns.get("isdeletemarker") == "true":
+        return
+    key = unquote_plus(key) if quoted else key
+    if not own and key.startswith("s3://"):
+        own, _, key = key.removeprefix("s3://").partition("/")
+    etag = columns.get("etag", "").strip('"') or None
+    yield ArchiveItem(own or bucket, key, str(place), int(size) if size.isdigit() else None, etag)

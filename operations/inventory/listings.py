@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from flows.core.locations import FAILURE_SUFFIX, MANIFEST_SUFFIX, S3Location, parse_location
-from flows.stores.object_store import error_code
+from flows.stores.object_store import ObjectStore, error_code
 from operations.findings.findings import Source
 from operations.findings.output_state import (
     FailureFacts,
@@ -74,12 +74,8 @@ def source_now(s3: S3Client, bucket: str, key: str) -> Source | None:
 
 def read_object(s3: S3Client, bucket: str, key: str) -> bytes | None:
     """Read a small object; None if there is none."""
-    try:
-        return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if error_code(error)[1] == "NoSuchKey":
-            return None
-        raise
+    found = ObjectStore(s3, bucket).get(key)
+    return found.body if found else None
 
 
 def read_manifest_of(s3: S3Client, bucket: str, output: str) -> ManifestFacts | None:

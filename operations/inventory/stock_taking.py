@@ -8,7 +8,6 @@ from datetime import datetime
 from itertools import islice
 
 from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
-from lambda_trigger.decisions.outcomes import Ignored, Reason
 from operations.clients.connections import OperationsServices
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
@@ -18,8 +17,7 @@ from operations.findings.findings import Source, UploadFinding
 from operations.inventory.archive_items import InventoryReport
 from operations.inventory.inventory import Inventory
 from operations.inventory.listings import listed, source_named
-from operations.inventory.scope import Scope
-from operations.inventory.upload_inspection import UploadInspector
+from operations.inventory.upload_inspection import Scope, UploadInspector
 
 # Uploads added to the inventory at once.
 LOT = 1000
@@ -38,11 +36,7 @@ class StockTaking:
     progress: Progress
 
     def of_inbox(self, inventory: Inventory) -> Iterator[UploadFinding]:
-        """Add the uploads; yield a finding for those that the rules ignore or reject.
-
-        Raises:
-            ClientError: S3 refuses.
-        """
+        """Add the uploads; yield a finding for those that the rules ignore or reject."""
         rules = self.services.rules
         lot: list[tuple[str, Source]] = []
         listing = listed(self.services.s3, rules.inbox_bucket, self.scope.prefix)
@@ -58,8 +52,6 @@ class StockTaking:
                 if len(lot) == LOT:
                     inventory.add_sources(lot)
                     lot.clear()
-            elif isinstance(verdict, SettingsXml):
-                yield not_converted(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
             else:
                 yield not_converted(source, verdict)
         inventory.add_sources(lot)
@@ -90,11 +82,7 @@ class StockTaking:
         inventory.add_outputs(reported())
 
     def of_archives(self, inventory: Inventory) -> None:
-        """Add archive uploads that have an unfinished or failed run, an output or a failure report.
-
-        Raises:
-            ClientError: S3 refuses; PrefectUnreachableError: Prefect does not answer.
-        """
+        """Add archive uploads that have an unfinished or failed run, an output or a failure report."""
         archives = tuple(f"s3://{bucket}/" for bucket in self.services.rules.archive_buckets)
         if not archives:
             return

@@ -7,6 +7,7 @@ a Completed run exists, and an output published meanwhile is not taken for a fau
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,11 +15,11 @@ from datetime import datetime
 from flows.failures.failure_report import failure_named
 from lambda_trigger.decisions.inbox_rules import (
     Candidate,
-    SettingsXml,
     judge_bucket,
     judge_key,
 )
 from lambda_trigger.decisions.outcomes import Ignored, Reason, Waiting
+from lambda_trigger.decisions.rules_document import Rules
 from operations.clients.connections import OperationsServices
 from operations.clients.parallel import in_parallel
 from operations.clients.prefect_api import PAGE
@@ -31,7 +32,7 @@ from operations.findings.classification import (
     waiting_finding,
 )
 from operations.findings.findings import Kind, RunFacts, Source, UploadFinding
-from operations.findings.output_state import FailureFacts, OutputFacts, OutputState, judge_output
+from operations.findings.output_state import OutputFacts, OutputState, judge_output
 from operations.inventory.listings import (
     checksum_now,
     output_now,
@@ -39,12 +40,50 @@ from operations.inventory.listings import (
     source_now,
     upload_place,
 )
-from operations.inventory.scope import Scope
 
 # Generations of an upload in a request; if the last of them exists, more are requested.
 GENERATIONS = 4
 # Uploads whose identities fit into one request to Prefect.
 LOT = PAGE // GENERATIONS
+
+
+# Maximum outputs read in full in an hour, so that the cost does not grow with the archive.
+READ_AN_HOUR = 200
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What to check.
+
+    Attributes:
+        prefix: only uploads whose keys start with this, in inbox and archives.
+        since: only uploads stored after this; outputs without an upload are then left out.
+        verify: read every output in full, and compare its checksum.
+        verify_days: read each output once in so many days, a share of them in each hour. The
+            period doubles until an hour has no more than `READ_AN_HOUR` outputs.
+    """
+
+    prefix: str = ""
+    since: datetime | None = None
+    verify: bool = False
+    verify_days: int = 0
+    outputs: int = 0
+
+    def takes(self, rules: Rules, upload: str) -> bool:
+        """Whether an upload (`s3://bucket/key`) is in scope."""
+        bucket, _, key = upload.removeprefix("s3://").partition("/")
+        ours = bucket == rules.inbox_bucket or bucket in rules.archive_buckets
+        return ours and key.startswith(self.prefix)
+
+    def reads(self, output: str, now: datetime) -> bool:
+        """Whether an output (by key) is due to be read in full now."""
+        if self.verify or not self.verify_days:
+            return self.verify
+        hours = 24 * self.verify_days
+        # Doubling changes the period rarely as files arrive, and no output misses its turn.
+        while self.outputs > READ_AN_HOUR * hours:
+            hours *= 2
+        return zlib.crc32(output.encode()) % hours == int(now.timestamp() // 3600) % hours
 
 
 @dataclass(frozen=True)
@@ -57,11 +96,7 @@ class UploadInspector:
     scope: Scope = field(default_factory=Scope)
 
     def at_uris(self, uris: Iterable[str]) -> Iterator[UploadFinding]:
-        """Yield the finding for each of these uploads, `s3://bucket/key`; one that is gone is ignored.
-
-        Raises:
-            ClientError, TransportError, PrefectUnreachableError: a service does not answer.
-        """
+        """Yield the finding for each of these uploads, `s3://bucket/key`; one that is gone is ignored."""
         lot: list[tuple[Source, str]] = []
         for found in in_parallel(self.upload_now, uris):
             if isinstance(found, UploadFinding):
@@ -74,24 +109,15 @@ class UploadInspector:
         yield from self.at(lot)
 
     def at(self, uploads: Iterable[tuple[Source, str]]) -> Iterator[UploadFinding]:
-        """Yield the finding for each of these uploads, given with the keys of their outputs.
-
-        Raises:
-            ClientError, TransportError, PrefectUnreachableError: as `at_uris`.
-        """
-        sources = list(uploads)
-        if not sources:
+        """Yield the finding for each of these uploads, given with the keys of their outputs."""
+        listed = list(uploads)
+        if not listed:
             return
-        decisions = list(in_parallel(lambda each: self.services.decisions.of(each[0]), sources))
-        runs = self._runs_of(
-            [(source, each) for (source, _), each in zip(sources, decisions, strict=True)]
-        )
+        sources, outputs = zip(*listed, strict=True)
+        decisions = list(in_parallel(self.services.decisions.of, sources))
+        runs = self._runs_of(list(zip(sources, decisions, strict=True)))
         yield from in_parallel(
-            lambda each: self._decide(*each),
-            [
-                (source, output, each, found)
-                for (source, output), each, found in zip(sources, decisions, runs, strict=True)
-            ],
+            lambda each: self._decide(*each), zip(sources, outputs, decisions, runs, strict=True)
         )
 
     def verified(self, output: str, facts: OutputFacts) -> bool:
@@ -118,8 +144,6 @@ class UploadInspector:
         verdict = judge_key(source.bucket, key, self.services.rules)
         if isinstance(verdict, Candidate):
             return source, verdict.output_key
-        if isinstance(verdict, SettingsXml):
-            return not_converted(source, Ignored(Reason.SIDECAR_USED, "settings XML"))
         return not_converted(source, verdict)
 
     def _runs_of(self, uploads: list[tuple[Source, TriggerDecision]]) -> list[list[RunFacts]]:
@@ -173,9 +197,12 @@ class UploadInspector:
         if isinstance(verdict, Ignored):
             return not_converted(source, verdict)
         state = self._state_now(source, output, decision)
-        if verdict is None or state.state == "current":
+        if verdict is None or state[0] is Kind.DONE:
             # If it was archived, or its XML removed, after it was converted, it is done.
-            failure = None if runs else self._failure(output, state)
+            failure = None
+            if not runs and state[0] is not Kind.DONE:
+                bucket = self.services.rules.output_bucket
+                failure = read_report_of(self.services.s3, bucket, output)
             found = classify(source, runs, state, self.limits, self.now, failure)
             latest = max(runs, key=lambda run: run.generation, default=None)
             changed = latest is not None and _parameters_changed(decision, latest)
@@ -183,11 +210,6 @@ class UploadInspector:
         if isinstance(verdict, Waiting):
             return waiting_finding(source, verdict, self.limits, self.now)
         return not_converted(source, verdict)
-
-    def _failure(self, output: str, state: OutputState) -> FailureFacts | None:
-        if state.state == "current":
-            return None
-        return read_report_of(self.services.s3, self.services.rules.output_bucket, output)
 
     def _state_now(self, source: Source, output: str, decision: TriggerDecision) -> OutputState:
         facts = output_now(self.services.s3, self.services.rules.output_bucket, output)

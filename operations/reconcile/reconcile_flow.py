@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -27,13 +29,13 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
 from events.sending import QueueTarget
 from flows.core.locations import S3Location
 from flows.deployment.deployment_specs import DeploymentSpec
+from operations.catalog.terminal import update_after
 from operations.clients.connections import OperationsServices, connect
 from operations.clients.stack_settings import QUEUE, STACK, SettingMissingError
 from operations.console.report import FindingTally
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
 from operations.inventory.archive_items import InventoryReport, newest_inventory
-from operations.inventory.scope import Scope
-from operations.reconcile.catalog_step import update_after
+from operations.inventory.upload_inspection import Scope
 from operations.reconcile.reconcile_report import (
     NAMESPACE,
     REPORTS,
@@ -47,9 +49,6 @@ from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, SettledUnreadableError, load_settled
 from operations.sending.back_pressure import Pace
 from operations.sending.fixing import FIX_LIMIT, RATE, Fixer, fix_in_order
-
-if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch.type_defs import MetricDatumTypeDef
 
 # Corrupt bytes are found within this time; docs/sizes-and-costs.md has the cost of reading.
 VERIFY_DAYS = 28
@@ -114,7 +113,9 @@ def reconcile_inbox(
         The counts by class and by fix, and the URI of the report.
     """
     place = place_of(os.environ.get(REPORTS))
-    stack = _stack()
+    # This comes first: without it the alarms get no metrics.
+    if not (stack := os.environ.get(STACK)):
+        raise SettingMissingError(f"not set: {STACK}, the stack's name")
     services = connect()
     limits = ClassificationLimits.of(services.rules, grace_minutes, attempts)
     scope = Scope(prefix, verify=verify, verify_days=verify_days)
@@ -132,10 +133,14 @@ def reconcile_inbox(
         summary = tally.summary() | {"began": look.now.isoformat(), "seconds": round(seconds, 1)}
         kept = report.keep(services.s3, place, look.now, summary)
     age = look.now - look.settled.whole_began if look.settled is not None else None
-    _measure(services, figures(stack, tally, seconds, age))
+    with _harmless("metrics not written"):
+        services.session.client("cloudwatch", region_name=services.region).put_metric_data(
+            Namespace=NAMESPACE, MetricData=figures(stack, tally, seconds, age)
+        )
     if look.settled is not None:
         look.settled.save(services.s3, place, look.now)
-    _show(tally, kept)
+    with _harmless("artifact not shown"):
+        create_table_artifact(rows(tally), key="reconcile", description=f"All of it: {kept}")
     name, message = verdict(tally, kept)
     summary["catalog"], fault = update_after(place)
     message += fault and f"; the catalogue is not up to date: {fault}"
@@ -185,32 +190,15 @@ def _look(
     queue = QueueTarget(services.sqs, queue_url or "")
     fixer = Fixer(queue, services.runs, attempts, pace=Pace(rate), limit=limit)
     findings = tally.record(look.findings(), report.write)
-    for result in fix_in_order(findings, fixer):
+    for finding, result in fix_in_order(findings, fixer):
         tally.add_result(result)
-        report.write({"uri": result.finding.uri, "fix": result.what})
+        report.write({"uri": finding.uri, "fix": str(result)})
 
 
-def _stack() -> str:
-    """Read the stack's name. This comes first: without it the alarms get no metrics."""
-    if not (stack := os.environ.get(STACK)):
-        raise SettingMissingError(f"not set: {STACK}, the stack's name")
-    return stack
-
-
-def _measure(services: OperationsServices, metrics: list[MetricDatumTypeDef]) -> None:
-    """Write the metrics to CloudWatch; an error here does not fail the run."""
+@contextmanager
+def _harmless(what: str) -> Iterator[None]:
+    """Warn of an error: an alarm reports missing metrics, and the report is stored in any case."""
     try:
-        services.session.client("cloudwatch", region_name=services.region).put_metric_data(
-            Namespace=NAMESPACE, MetricData=metrics
-        )
-    # BLE001: an alarm reports the missing metrics.
-    except Exception as error:  # noqa: BLE001
-        get_run_logger().warning("metrics not written: %s", error)
-
-
-def _show(tally: FindingTally, report: str) -> None:
-    try:
-        create_table_artifact(rows(tally), key="reconcile", description=f"All of it: {report}")
-    # BLE001: the report is stored even if the UI does not show it.
-    except Exception as error:  # noqa: BLE001
-        get_run_logger().warning("artifact not shown: %s", error)
+        yield
+    except Exception as error:  # noqa: BLE001 - see above
+        get_run_logger().warning("%s: %s", what, error)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
 from flows.core.locations import S3Location, parse_location
 from operations.clients.stack_settings import SettingMissingError
-from operations.console.printing import json_line
 from operations.console.report import FindingTally
-from operations.findings.findings import REMEDIES, Kind
+from operations.findings.findings import REMEDIES, Kind, UploadFinding
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.literals import StandardUnitType
@@ -45,16 +45,12 @@ class Report:
 
     def write(self, values: object) -> None:
         """Add a line."""
-        self.file.write(json_line(values).encode() + b"\n")
+        self.file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
 
     def keep(
         self, s3: S3Client, place: S3Location, began: datetime, summary: dict[str, object]
     ) -> str:
-        """Store the report in S3, with the summary as its last line; return its URI.
-
-        Raises:
-            ClientError: S3 refuses.
-        """
+        """Store the report in S3, with the summary as its last line; return its URI."""
         key = f"{place.key}{began:%Y/%m/%d/%H%M%S}.jsonl"
         uri = S3Location(place.bucket, key).uri
         self.write(summary | {"report": uri})
@@ -102,11 +98,12 @@ def figures(
 
 def rows(tally: FindingTally) -> list[dict[str, str]]:
     """A table for the UI: each class with its count, its oldest uploads and its remedy, then the notes."""
-    classes = [
+    of_classes = [
         (kind.value, tally.counts[kind], tally.oldest(kind)[:3], REMEDIES.get(kind, ""))
         for kind in Kind
         if tally.counts[kind]
     ]
+    of_notes = [("note", count, list[UploadFinding](), note) for note, count in tally.notes.items()]
     return [
         {
             "class": name,
@@ -114,10 +111,7 @@ def rows(tally: FindingTally) -> list[dict[str, str]]:
             "oldest": ", ".join(found.uri for found in oldest),
             "what to do": remedy,
         }
-        for name, count, oldest, remedy in [
-            *classes,
-            *(("note", count, [], note) for note, count in tally.notes.items()),
-        ]
+        for name, count, oldest, remedy in [*of_classes, *of_notes]
     ]
 
 

@@ -28,10 +28,9 @@ from operations.findings.output_state import ManifestUnreadableError, OutputFact
 from operations.inventory.archive_items import InventoryReport
 from operations.inventory.inventory import Inventory, ListedOutput
 from operations.inventory.listings import listed_now, output_now, read_manifest_of, source_named
-from operations.inventory.scope import Scope
 from operations.inventory.stock_taking import Progress, StockTaking
 from operations.inventory.upload_inspection import LOT as INSPECTION_LOT
-from operations.inventory.upload_inspection import UploadInspector
+from operations.inventory.upload_inspection import Scope, UploadInspector
 from operations.reconcile.settled import Settled, mark_of
 
 # Prefect's clock may differ.
@@ -65,10 +64,6 @@ class Reconciliation:
 
         An archive may hold any number of other objects. So only those of its objects are
         checked that have an output, or a run that has not completed.
-
-        Raises:
-            ClientError: S3 refuses; TransportError: it does not answer;
-            PrefectUnreachableError: Prefect does not.
         """
         with Inventory() as inventory:
             stock = StockTaking(self.services, self.scope, self.inspector, self.progress)
@@ -168,7 +163,7 @@ class Reconciliation:
         self, source: Source, output: str, facts: OutputFacts, inventory: Inventory
     ) -> bool:
         """Whether the output is made from this upload and the current settings."""
-        if judge_output(source, facts).state != "current" or facts.manifest is None:
+        if judge_output(source, facts)[0] is not Kind.DONE or facts.manifest is None:
             return False
         chosen = self._chosen_settings(source, inventory)
         if chosen is None or any(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from flows.stores.object_store import error_code
+from flows.stores.object_store import ObjectStore, error_code
 from operations.findings.findings import Source
 
 if TYPE_CHECKING:
@@ -35,10 +35,6 @@ _WRITTEN_MEANWHILE = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuc
 
 class SettledUnreadableError(ValueError):
     """The stored marks can't be read; everything is then checked and stored again."""
-
-    def __init__(self, uri: str, why: str) -> None:
-        super().__init__(f"{uri}: {why}")
-        self.uri = uri
 
 
 def mark_of(source: Source, output: str, *settings: str) -> bytes:
@@ -79,9 +75,6 @@ class Settled:
 
         If another run has stored its marks meanwhile, those stay: the marks of this run could
         include an upload that the other one found damaged. Missing uploads are checked again.
-
-        Raises:
-            ClientError: S3 refuses.
         """
         if not self.checks_everything and self._kept == self.known:
             return False
@@ -94,7 +87,7 @@ class Settled:
         body = json.dumps(head).encode() + b"\n" + b"".join(self._kept)
         condition: Any = {} if self.checks_everything else {"IfMatch": self.version}
         try:
-            s3.put_object(Bucket=place.bucket, Key=place.key + NAME, Body=body, **condition)
+            ObjectStore(s3, place.bucket).put(place.key + NAME, body, **condition)
         except ClientError as error:
             if condition and error_code(error)[1] in _WRITTEN_MEANWHILE:
                 return False
@@ -107,20 +100,15 @@ def load_settled(s3: S3Client, place: S3Location) -> Settled | None:
 
     Raises:
         SettledUnreadableError: they have another version, or are cut.
-        ClientError: S3 refuses.
     """
     key = place.key + NAME
+    if (found := ObjectStore(s3, place.bucket).get(key)) is None:
+        return None
     try:
-        answer = s3.get_object(Bucket=place.bucket, Key=key)
-    except ClientError as error:
-        if error_code(error)[1] == "NoSuchKey":
-            return None
-        raise
-    try:
-        return _read(answer["Body"].read(), answer["ETag"])
+        return _read(found.body, found.etag)
     except (ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise SettledUnreadableError(f"s3://{place.bucket}/{key}", reason) from error
+        raise SettledUnreadableError(f"s3://{place.bucket}/{key}: {reason}") from error
 
 
 def _read(body: bytes, version: str) -> Settled:

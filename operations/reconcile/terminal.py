@@ -26,7 +26,7 @@ from operations.console.options import (
 from operations.console.printing import print_json, progress_bar
 from operations.console.report import FindingTally
 from operations.findings.classification import ATTEMPTS, GRACE_MINUTES, ClassificationLimits
-from operations.inventory.scope import Scope
+from operations.inventory.upload_inspection import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from operations.sending.back_pressure import Pace
 from operations.sending.fixing import FIX_LIMIT, RATE, Fixer, fix_in_order
@@ -87,10 +87,10 @@ def reconcile(
                 Pace(None if dry_run else rate),
                 limit if fix else 0,
             )
-            for number, result in enumerate(fix_in_order(findings, fixer), start=1):
+            for number, (finding, result) in enumerate(fix_in_order(findings, fixer), start=1):
                 progress("fixing", number, None)
                 tally.add_result(result)
-                write({"uri": result.finding.uri, "fix": result.what})
+                write({"uri": finding.uri, "fix": str(result)})
     except UNAVAILABLE as error:
         return print_error(error)
     return _print_summary(tally, reconciliation, as_json=as_json)

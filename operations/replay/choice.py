@@ -25,7 +25,7 @@ from operations.findings.findings import (
     RunFacts,
     UploadFinding,
 )
-from operations.inventory.scope import Scope
+from operations.inventory.upload_inspection import Scope
 
 _FAILED = "Failed"
 # States that are not failures, and the state of an exception that is not an outcome.

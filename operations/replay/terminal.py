@@ -13,8 +13,7 @@ from rich.console import Console
 
 from events.replay import replay_at_terminal
 from operations.clients.stack_settings import DEAD_LETTERS, QUEUE
-from operations.console.command_errors import UNAVAILABLE, print_error
-from operations.console.durations import moment
+from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.options import (
     DryRun,
     Json,
@@ -23,10 +22,10 @@ from operations.console.options import (
     Rules,
     Stack,
     complete_settings,
+    moment,
 )
 from operations.replay.choice import RunChoice, outcome_named
-from operations.replay.dead_letter_terminal import replay_dead_letters
-from operations.replay.uploads import ReplayOptions, replay_uploads
+from operations.replay.replaying import Replay
 
 
 def _outcomes(texts: list[str] | None) -> list[str] | None:
@@ -112,12 +111,13 @@ def replay(
         )
     if dlq:
         _reject_options("dead letters", runs_alone)
+    call = Replay(queue or "", rules, dry_run, rate, limit, as_json)
     try:
         needed = {DEAD_LETTERS if dlq else "PREFECT_API_URL": None, QUEUE: queue}
         complete_settings(stack, prefect_rate, ECHODROP_RULES_PARAMETER=rules, **needed)
-        options = ReplayOptions(*(queue or os.environ[QUEUE], rules, dry_run, rate, limit, as_json))
+        call.queue_url = queue or os.environ[QUEUE]
         if dlq:
-            return replay_dead_letters(os.environ[DEAD_LETTERS], options)
+            return call.dead_letters(os.environ[DEAD_LETTERS])
         now = datetime.now(UTC)
         choice = RunChoice(
             moment(since, now) if since else None,
@@ -126,13 +126,16 @@ def replay(
             tuple(outcome or ()),
             version or "",
         )
+        if force and by_runs and not until:
+            # The next call would choose the uploads that this one converts, too.
+            again = f"to resume after an interruption, add --until {now.isoformat()}"
+            Console(stderr=True).print(again, highlight=False, soft_wrap=True)
+        return call.uploads(uris or choice, now, force=force, allow_partial=partial)
+    except KeyboardInterrupt:
+        call.end("interrupted; nothing is lost, and the next call resumes")
+        return INTERRUPTED
     except (ValueError, *UNAVAILABLE) as error:
         return print_error(error)
-    if force and by_runs and not until:
-        # The next call would choose the uploads that this one converts, too.
-        again = f"to resume after an interruption, add --until {now.isoformat()}"
-        Console(stderr=True).print(again, highlight=False, soft_wrap=True)
-    return replay_uploads(uris or choice, options, now, force=force, allow_partial=partial)
 
 
 def _reject_options(what: str, given: Mapping[str, object]) -> None:

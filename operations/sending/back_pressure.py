@@ -48,11 +48,7 @@ class BackPressure:
     sleep: Callable[[float], None] = time.sleep
 
     def wait(self, report: Callable[[str], None] = lambda _why: None) -> None:
-        """Wait until another message may be sent; report the reason for waiting.
-
-        Raises:
-            ClientError, PrefectUnreachableError: SQS or Prefect does not answer.
-        """
+        """Wait until another message may be sent; report the reason for waiting."""
         while why := self._reason_to_wait():
             report(why)
             self.sleep(_POLL_SECONDS)

@@ -9,11 +9,12 @@ creates a run only if there is none, so it needs no limit.
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
-from events.notifications import ENVELOPES, NotifiedObject
+from events.notifications import NotifiedObject, eventbridge_event
 from events.sending import BATCH, Message, Target
 from lambda_trigger.decisions.outcomes import BACKFILL
 from operations.clients.prefect_runs import PrefectRuns
@@ -35,22 +36,8 @@ FIX_LIMIT = 500
 RATE = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class FixResult:
-    """A finding with what was done about it."""
-
-    finding: UploadFinding
-    result: ChangeResult
-
-    @property
-    def what(self) -> str:
-        """The result in words."""
-        return str(self.result)
-
-    @property
-    def done(self) -> bool:
-        """Whether the fix succeeded."""
-        return self.result.done
+# A finding, and what was done about it.
+Fixed = tuple[UploadFinding, ChangeResult]
 
 
 def notification_of(source: Source, action: Notify) -> Message:
@@ -66,7 +53,7 @@ def notification_of(source: Source, action: Notify) -> Message:
         is_repair=action.is_repair,
         allow_partial=action.allow_partial,
     )
-    return Message(source.uri, ENVELOPES["eventbridge"](item))
+    return Message(source.uri, json.dumps(eventbridge_event(item)))
 
 
 @dataclass(frozen=True)
@@ -85,74 +72,56 @@ class Fixer:
     pace: Pace = field(default_factory=lambda: Pace(None))
     limit: int | None = None
 
-    def fix(self, findings: Iterable[UploadFinding]) -> Iterator[FixResult]:
+    def fix(self, findings: Iterable[UploadFinding]) -> Iterator[Fixed]:
         """Carry out the action of each finding that has one.
 
         If several findings name one run, as the files of a batch do, the run is changed once.
-
-        Raises:
-            ClientError: SQS refuses; PrefectUnreachableError: Prefect does not answer.
         """
         waiting = (finding for finding in findings if finding.action is not None)
-        acted: dict[str, FixResult] = {}
+        changed: dict[str, ChangeResult] = {}
         done = 0
         while left := BATCH if self.limit is None else min(BATCH, self.limit - done):
             batch = list(islice(waiting, left))
             if not batch:
                 return
             self.pace.take(len(batch))
-            for result in self._act(batch, acted):
+            for finding, result in self._act(batch, changed):
                 done += result.done or self.dry_run
-                yield result
+                yield finding, result
 
-    def _act(self, batch: list[UploadFinding], acted: dict[str, FixResult]) -> Iterator[FixResult]:
-        yield from self._notify([each for each in batch if isinstance(each.action, Notify)])
+    def _act(self, batch: list[UploadFinding], changed: dict[str, ChangeResult]) -> Iterator[Fixed]:
+        yield from self._notify(batch)
         for finding in batch:
-            if isinstance(finding.action, Retry | End):
-                run_id = finding.action.run_id
-                if run_id not in acted:
-                    acted[run_id] = self._change(finding, finding.action)
-                yield replace(acted[run_id], finding=finding)
+            action = finding.action
+            if isinstance(action, Retry | End):
+                if action.run_id not in changed:
+                    changed[action.run_id] = self._change(action, finding.detail)
+                yield finding, changed[action.run_id]
 
-    def _change(self, finding: UploadFinding, action: Retry | End) -> FixResult:
-        return (
-            self._retry(finding, action)
-            if isinstance(action, Retry)
-            else self._end(finding, action)
-        )
-
-    def _notify(self, findings: list[UploadFinding]) -> Iterator[FixResult]:
+    def _notify(self, findings: list[UploadFinding]) -> Iterator[Fixed]:
         notifications = [
             (finding, notification_of(finding.source, finding.action))
             for finding in findings
             if finding.source is not None and isinstance(finding.action, Notify)
         ]
         if self.dry_run or not notifications:
-            yield from (
-                FixResult(finding, ChangeResult("would notify")) for finding, _ in notifications
-            )
+            yield from ((finding, ChangeResult("would notify")) for finding, _ in notifications)
             return
         rows = self.queue.send([message for _, message in notifications])
         for (finding, _), row in zip(notifications, rows, strict=True):
-            sent = ChangeResult("notified", done=True)
+            sent = row.outcome == "Sent"
             refused = ChangeResult("not sent", why=row.detail)
-            yield FixResult(finding, sent if row.outcome == "Sent" else refused)
+            yield finding, ChangeResult("notified", done=True) if sent else refused
 
-    def _retry(self, finding: UploadFinding, action: Retry) -> FixResult:
+    def _change(self, action: Retry | End, why: str) -> ChangeResult:
+        if isinstance(action, Retry):
+            if self.dry_run:
+                return ChangeResult("would retry")
+            return self.runs.retry(action.run_id, action.state_id, at_most=self.attempts)
         if self.dry_run:
-            return FixResult(finding, ChangeResult("would retry"))
-        retried = self.runs.retry(action.run_id, action.state_id, at_most=self.attempts)
-        return FixResult(finding, retried)
-
-    def _end(self, finding: UploadFinding, action: End) -> FixResult:
-        if self.dry_run:
-            would = "would end and retry" if action.retry else "would end"
-            return FixResult(finding, ChangeResult(would))
+            return ChangeResult("would end and retry" if action.retry else "would end")
         at_most = self.attempts if action.retry else 0
-        return FixResult(
-            finding,
-            self.runs.end(action.run_id, action.state_id, finding.detail, retry_at_most=at_most),
-        )
+        return self.runs.end(action.run_id, action.state_id, why, retry_at_most=at_most)
 
 
 # Findings of a class that are kept until the listing ends; the next call finds the others again.
@@ -208,12 +177,8 @@ class FixQueue:
                     yield entry[2]
 
 
-def fix_in_order(findings: Iterable[UploadFinding], fixer: Fixer) -> Iterator[FixResult]:
-    """Read all findings first, then fix them in order, as far as the limits allow.
-
-    Raises:
-        ClientError: SQS refuses; PrefectUnreachableError: Prefect does not answer.
-    """
+def fix_in_order(findings: Iterable[UploadFinding], fixer: Fixer) -> Iterator[Fixed]:
+    """Read all findings first, then fix them in order, as far as the limits allow."""
     fix_queue = FixQueue(max(KEPT, fixer.limit or 0))
     for finding in findings:
         fix_queue.add(finding)

@@ -48,9 +48,6 @@ def health_lines(
 
     `prefect` reads the facts about deployments, `depth` the number of messages in a queue by its
     URL. `queues` has the URL of each queue by its part; None if it is unknown.
-
-    Raises:
-        ClientError: SQS refuses.
     """
     for part, url in queues.items():
         if url is None:

@@ -22,7 +22,6 @@ from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.stack_settings import DEAD_LETTERS as DEAD_LETTERS_URL
 from operations.clients.stack_settings import QUEUE as QUEUE_URL
 from operations.console.command_errors import EXIT_CODE, INTERRUPTED, UNAVAILABLE, print_error
-from operations.console.durations import duration
 from operations.console.options import (
     Json,
     PrefectRate,
@@ -31,13 +30,13 @@ from operations.console.options import (
     Shown,
     Stack,
     complete_settings,
+    duration,
 )
-from operations.console.printing import json_line, progress_bar
+from operations.console.printing import print_json, progress_bar
 from operations.console.report import FindingTally
 from operations.findings.classification import ClassificationLimits, unfinished_finding
 from operations.findings.findings import RunFacts, UploadFinding
-from operations.inventory.scope import Scope
-from operations.inventory.upload_inspection import UploadInspector
+from operations.inventory.upload_inspection import Scope, UploadInspector
 from operations.reconcile.reconciliation import Reconciliation
 from operations.sending.back_pressure import messages_in
 from operations.status.health import (
@@ -67,11 +66,7 @@ class Status:
     window: timedelta = timedelta(hours=24)
 
     def findings(self) -> Iterator[UploadFinding]:
-        """Yield a finding for each upload of the window, then for each older one with such a run.
-
-        Raises:
-            ClientError, TransportError, PrefectUnreachableError: as `Reconciliation.findings`.
-        """
+        """Yield a finding for each upload of the window, then for each older one with such a run."""
         whole = self.reconciliation
         since = whole.now - self.window
         seen, runs_seen = set[str](), set[str]()
@@ -108,12 +103,8 @@ class Status:
                 yield run
 
 
-@dataclass(frozen=True)
-class StatusLook:
-    """What one look prints, its exit code, and whether a later look may show more."""
-
-    code: int
-    is_final: bool = False
+# The exit code of one look, and whether no later look shows more.
+Look = Callable[[Console], tuple[int, bool]]
 
 
 def status(
@@ -141,19 +132,20 @@ def status(
         window = duration(since)
         services = connect(rules)
 
-        def look(console: Console) -> StatusLook:
+        def look(console: Console) -> tuple[int, bool]:
             if upload is not None:
                 return _one(services, upload, console, as_json=as_json)
-            return _recent(services, window, prefix, shown, console, as_json=as_json)
+            scope = Scope(prefix)
+            return _recent(services, window, scope, shown, console, as_json=as_json), False
 
-        return _watched(look) if watch else look(Console()).code
+        return _watched(look) if watch else look(Console())[0]
     except KeyboardInterrupt:
         return INTERRUPTED
     except (ValueError, *UNAVAILABLE) as error:
         return print_error(error)
 
 
-def _watched(look: Callable[[Console], StatusLook]) -> int:
+def _watched(look: Look) -> int:
     """Show one look after another in place; in a pipe, print each after the one before."""
     console = Console()
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
@@ -161,63 +153,59 @@ def _watched(look: Callable[[Console], StatusLook]) -> int:
             drawn = Console(
                 file=io.StringIO(), width=console.width, force_terminal=console.is_terminal
             )
-            seen = look(drawn)
+            code, is_final = look(drawn)
             text = drawn.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
             if console.is_terminal:
                 live.update(Text.from_ansi(text), refresh=True)
             else:
                 console.file.write(text)
                 console.file.flush()
-            if seen.is_final:
-                return seen.code
+            if is_final:
+                return code
             time.sleep(_SECONDS_BETWEEN)
 
 
-def _one(services: OperationsServices, uri: str, console: Console, *, as_json: bool) -> StatusLook:
+def _one(
+    services: OperationsServices, uri: str, console: Console, *, as_json: bool
+) -> tuple[int, bool]:
     now = datetime.now(UTC)
     inspector = UploadInspector(services, ClassificationLimits.of(services.rules), now)
     found = follow(uri, inspector)
     if as_json:
-        console.file.write(json_line(found.as_json()) + "\n")
+        print_json(found.as_json(), console.file)
     else:
         found.print(console, now)
-    return StatusLook(1 if found.found.needs_attention else 0, is_final=not found.is_under_way)
+    return int(found.found.needs_attention), not found.is_under_way
 
 
 def _recent(
     services: OperationsServices,
     window: timedelta,
-    prefix: str,
+    scope: Scope,
     shown: int,
     console: Console,
     *,
     as_json: bool,
-) -> StatusLook:
+) -> int:
     health = list(_health(services))
     if not as_json:
         print_health(console, health)
     if any(line.part == PREFECT and line.is_fault for line in health):
         if as_json:
-            console.file.write(json_line(health_as_json(health)) + "\n")
-        return StatusLook(EXIT_CODE)
-    tally = FindingTally(shown)
+            print_json(health_as_json(health), console.file)
+        return EXIT_CODE
+    tally, limits = FindingTally(shown), ClassificationLimits.of(services.rules)
     with progress_bar() as progress:
-        reconciliation = Reconciliation(
-            services,
-            Scope(prefix),
-            ClassificationLimits.of(services.rules),
-            progress=progress,
-        )
+        reconciliation = Reconciliation(services, scope, limits, progress=progress)
         for finding in Status(reconciliation, window).findings():
             tally.add(finding)
             if as_json and finding.is_remarkable:
-                console.file.write(json_line(finding.as_json()) + "\n")
+                print_json(finding.as_json(), console.file)
     if as_json:
-        console.file.write(json_line(tally.summary() | health_as_json(health)) + "\n")
+        print_json(tally.summary() | health_as_json(health), console.file)
     else:
         tally.print(console, reconciliation.now)
-    faults = any(line.is_fault for line in health)
-    return StatusLook(1 if tally.needs_attention or faults else 0)
+    return int(tally.needs_attention or any(line.is_fault for line in health))
 
 
 def _health(services: OperationsServices) -> Iterator[HealthLine]:

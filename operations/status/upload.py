@@ -129,7 +129,6 @@ def follow(uri: str, inspector: UploadInspector) -> FollowedUpload:
 
     Raises:
         ValueError: the URI names no object.
-        ClientError, TransportError, PrefectUnreachableError: a service does not answer.
     """
     upload = inspector.upload_now(uri)
     if isinstance(upload, UploadFinding):

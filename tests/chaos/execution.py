@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from events.notifications import ENVELOPES, NotifiedObject
+from events.notifications import NotifiedObject
 from flows.core.locations import CLAIM_SUFFIX
 from sandbox.parts import postgresql
 from sandbox.prefect import prefect_server
@@ -18,6 +18,7 @@ from sandbox.system import TRIGGER, Sandbox
 from tests.chaos.chaos_supervisor import ChaosSupervisor
 from tests.chaos.files import ChaosFiles, FileUpload
 from tests.chaos.plan import FaultKind, FaultPlan, PlannedFault
+from tests.envelopes import ENVELOPES
 from tests.task_processes import processes_by_run
 
 _TICK_SECONDS = 0.2

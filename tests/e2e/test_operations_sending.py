@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 
-from events.file_heads import file_head
-from events.notifications import ENVELOPES, NotifiedObject
+from events.notifications import NotifiedObject
 from lambda_trigger.decisions.outcomes import BACKFILL
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox, SandboxOptions
+from tests.envelopes import ENVELOPES
+from tests.file_heads import file_head
 
 pytestmark = [pytest.mark.trial, pytest.mark.xdist_group("sending")]
 

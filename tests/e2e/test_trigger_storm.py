@@ -13,13 +13,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from events.file_heads import file_head
 from events.notifications import NotifiedObject
 from sandbox.parts.postgresql import PostgresqlMissing, find_binaries
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import prefect_server
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog, TriggerOutcome
+from tests.file_heads import file_head
 from tests.storm import Storm, make_storm
 
 pytestmark = [pytest.mark.trial, pytest.mark.xdist_group("storm")]

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from echodrop.command_line import app
-from events.file_heads import file_head
 from flows.detected_model import detected_model
 from sonar_models import SONAR_MODELS
+from tests.file_heads import file_head
 
 runner = CliRunner()
 

@@ -26,7 +26,7 @@ from flows.publishing.publication import Skipped
 from flows.runs.run_products import METRIC, STACK
 from operations.clients.prefect_api import RateLimitedPrefectApi
 from operations.clients.prefect_health import prefect_facts
-from operations.draw.targets import DEPLOYMENT, request_runs, requested_outputs
+from operations.draw.terminal import DEPLOYMENT, request_runs, requested_outputs
 from sandbox.sea.sample_file import write_sample
 from tests.contract.conftest import ApiCall
 from tests.contract.flows.conftest import Buckets, options_for

@@ -17,10 +17,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 from prefect.utilities.callables import parameter_schema
 
-from events.fixture_files import Fixture
 from flows.convert_raw_sonar import convert_raw_sonar
 from tests.contract.conftest import ApiCall
 from tests.contract.runtime_api import Answer, RuntimeApi, runtime_packages, start_function
+from tests.event_fixtures import Fixture
 
 REGION = "eu-west-1"
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from prefect.utilities.callables import parameter_schema
 
-from events.file_heads import file_head
-from events.notifications import NotifiedObject, s3_event
+from events.notifications import NotifiedObject
 from flows.convert_raw_sonar_batch import convert_raw_sonar_batch
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.flow_runs import PrefectApi
@@ -19,6 +18,8 @@ from lambda_trigger.decisions.outcomes import BACKFILL
 from operations.clients.prefect_runs import PrefectRuns
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import Function, rules
+from tests.envelopes import s3_event
+from tests.file_heads import file_head
 
 BATCH = '[batch]\nup_to_bytes = 50_000\nmax_files = 3\nlanes = ["backfill"]\n'
 

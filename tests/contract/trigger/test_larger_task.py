@@ -14,13 +14,13 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws.observers.ecs import mark_runs_as_crashed
 
-from events.file_heads import file_head
 from sandbox.aws.ecs_tasks import DETAIL_TYPE, stopped_detail
 from sandbox.parts.waiting import wait_until
 from task_sizes import LARGE
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import Function
 from tests.contract.trigger.test_real_services import body_of
+from tests.file_heads import file_head
 
 WHY = "exit code 137 (out of memory) on size standard: retried on large"
 FOUND: dict[str, Any] = {"batchItemFailures": []}

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from events.file_heads import file_head
-from events.fixture_files import FIXTURES, INBOX, OUTPUT, load_fixture
-from events.notifications import ENVELOPES, NotifiedObject
+from events.notifications import NotifiedObject
+from events.replay import INBOX
 from tests.contract.conftest import ApiCall
 from tests.contract.trigger.conftest import REGION, Function, rules
+from tests.envelopes import ENVELOPES
+from tests.event_fixtures import FIXTURES, OUTPUT, load_fixture
+from tests.file_heads import file_head
 
 # moto names the versions itself.
 VERSIONED = {path.stem for path in FIXTURES.glob("*.json") if "version_id" in path.read_text()}

@@ -47,8 +47,8 @@ def the_brake_finds_its_settings(stack: Translated) -> Iterator[str]:
             yield f"the watchdog has {found} as {name}"
     output = stack.resolver.resolve(stack.template["Outputs"]["Output"]["Value"])
     prefix = stack.resolver.resolve({"Ref": "OutputPrefix"})
-    if (settings.brake_bucket, settings.brake_prefix) != (output, f"{prefix}.echodrop/brake/"):
-        yield f"it writes its record to {settings.brake_bucket}/{settings.brake_prefix}"
+    if settings.brake_note != (output, f"{prefix}.echodrop/brake/"):
+        yield f"it writes its record to {'/'.join(settings.brake_note)}"
     budgets = stack.of_type("AWS::Budgets::Budget").values()
     owner = f"arn:{stack.account.partition}:budgets::{stack.account.account}"
     names = [budget["Budget"]["BudgetName"] for budget in budgets]
@@ -62,7 +62,7 @@ def the_brake_finds_its_settings(stack: Translated) -> Iterator[str]:
 @invariant
 def the_watchdog_may_pull_the_brake(stack: Translated) -> Iterator[str]:
     settings = _settings(stack)
-    note = stack.bucket_arn(f"{settings.brake_bucket}/{settings.brake_prefix}*")
+    note = stack.bucket_arn(f"{'/'.join(settings.brake_note)}*")
     asked = [("s3:GetObject", note), ("s3:PutObject", note)]
     if settings.budget_arn:
         asked.append(("budgets:ViewBudget", settings.budget_arn))
@@ -77,7 +77,7 @@ def the_watchdog_may_pull_the_brake(stack: Translated) -> Iterator[str]:
         for each in ours
         if "s3:ListBucket" in each.listed("Action")
     ]
-    if f"{settings.brake_prefix}*" not in listed:
+    if f"{settings.brake_note[1]}*" not in listed:
         yield "the watchdog may not list its record, so a missing one looks forbidden"
 
 

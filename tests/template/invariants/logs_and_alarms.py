@@ -227,7 +227,7 @@ def the_watchdog_runs_every_five_minutes(stack: Translated) -> Iterator[str]:
         "ContainerDefinitions"
     ]
     environment = {item["Name"]: item["Value"] for item in container["Environment"]}
-    noted = f"s3://{settings.incidents_bucket}/{settings.incidents_prefix}"
+    noted = f"s3://{'/'.join(settings.incidents)}"
     if environment.get("ECHODROP_INCIDENTS") != noted:
         yield "tasks write incidents elsewhere"
 

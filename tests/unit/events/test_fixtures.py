@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from events.fixture_files import OUTPUT, RULES, Fixture, all_fixtures, load_fixture
+from events.replay import fixture_messages
+from events.sending import Message
 from lambda_trigger.decisions.notifications import EVENTBRIDGE_UPLOADS
+from tests.event_fixtures import OUTPUT, RULES, Fixture, all_fixtures
 from tests.unit.trigger.conftest import Trigger
 
 FIXTURES = list(all_fixtures())
@@ -72,19 +74,20 @@ def test_the_stack_and_the_trigger_accept_the_same_extensions() -> None:
 def test_a_plain_notification_is_a_fixture_without_expectations(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text('{"Records": []}')
-    assert load_fixture(path) == Fixture("mine", "", '{"Records": []}')
+    assert list(fixture_messages([path])) == [Message("mine", '{"Records": []}')]
     path.write_text("no JSON")
-    assert load_fixture(path).body == "no JSON"
+    assert list(fixture_messages([path])) == [Message("mine", "no JSON")]
 
 
 def test_a_fixture_can_use_another_bucket(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text('{"bucket": "echodrop-inbox"}')
-    assert json.loads(load_fixture(path, "my-inbox").body) == {"bucket": "my-inbox"}
+    (message,) = fixture_messages([path], "my-inbox")
+    assert json.loads(message.body) == {"bucket": "my-inbox"}
 
 
 def test_a_fixture_with_a_missing_part_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text('{"notification": {}, "expected": [{"key": null}], "about": "", "inbox": []}')
     with pytest.raises(ValueError, match=r"mine\.json.*'outcome'"):
-        load_fixture(path)
+        list(fixture_messages([path]))

@@ -5,15 +5,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.notifications import (
-    ENVELOPES,
-    NotifiedObject,
-    in_sns,
-    in_sqs,
-    s3_event,
-)
+from events.notifications import NotifiedObject, in_sqs
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import LANES, Upload
+from tests.envelopes import ENVELOPES, in_sns, s3_event
 from tests.storm import make_storm
 
 # S3 accepts any UTF-8 of 1 to 1,024 bytes.

@@ -6,8 +6,15 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cost_table import TERABYTE, standing, standing_items
-from operations.sending.estimates import COLD_SECONDS, PREFECT_SECONDS, dollars_of_task
-from operations.sending.prices import ARM64, S3_GET, S3_PUT, X86_64
+from operations.sending.estimates import (
+    ARM64,
+    COLD_SECONDS,
+    PREFECT_SECONDS,
+    S3_GET,
+    S3_PUT,
+    X86_64,
+    dollars_of_task,
+)
 from task_sizes import LARGE, STANDARD, size_for
 
 SIZES = (STANDARD, LARGE)

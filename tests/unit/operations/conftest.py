@@ -18,7 +18,6 @@ import pytest
 from botocore.config import Config
 
 from benchmarks.measuring.servers import moto
-from events.file_heads import file_head
 from flows.encoding.written_store import store_checksum
 from flows.stores import s3_client
 from lambda_trigger.clients.sigv4 import Credentials
@@ -30,10 +29,11 @@ from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.clients.trigger_decision import TriggerDecisions, identity, storage_of
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import ChangeResult, RunFacts, Source, UploadFinding
-from operations.inventory.scope import Scope
+from operations.inventory.upload_inspection import Scope
 from operations.reconcile.reconciliation import Reconciliation
 from sandbox.parts.environments import aws_environment
 from sandbox.parts.ports import HOST
+from tests.file_heads import file_head
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -330,7 +330,7 @@ def rules(world: FakeInbox, aws_url: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(PrefectRuns, "states", lambda *_: [])
     monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: 0)
     monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)
-    monkeypatch.setattr("operations.replay.dead_letter_queue._POLL_SECONDS", 0)
+    monkeypatch.setattr("operations.replay.dead_letters._POLL_SECONDS", 0)
     s3_client._client.cache_clear()
     path = tmp_path / "rules.toml"
     path.write_text(

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from operations.inventory.archive_items import Archive, ArchiveItem, archive_at
-from operations.inventory.key_rows import ArchiveError
+from operations.inventory.archive_items import Archive, ArchiveError, ArchiveItem, archive_at
 from tests.unit.operations.conftest import FakeInbox
 
 KEYS = ["a/1.raw", "a/ä b+%.raw", "b/2.raw", "b/z.raw"]

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.file_heads import file_head
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import BACKFILL, Upload
 from lambda_trigger.decisions.rules_document import parse_rules
@@ -23,6 +22,7 @@ from operations.backfill.terminal import backfill as backfill_command
 from operations.clients.prefect_runs import PrefectRuns
 from operations.inventory.archive_items import ArchiveItem, Listing
 from operations.sending.back_pressure import BackPressure, Pace
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import FakeInbox, lines, received
 
 RULES = parse_rules(

@@ -9,7 +9,6 @@ import pytest
 from operations.clients.batch_files import run_facts
 from operations.findings.classification import ClassificationLimits, classify
 from operations.findings.findings import Kind, Notify, RunFacts, Source
-from operations.findings.output_state import OutputState
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SOURCE = Source("inbox", "a.raw", 1, "tag", NOW)
@@ -47,6 +46,10 @@ def test_a_file_of_a_batch_has_its_own_class_and_is_fixed_by_its_own_run(
     state_type: str, state_name: str, kind: Kind, action: Notify | None
 ) -> None:
     found = classify(
-        SOURCE, [batch(state_type, state_name)], OutputState("absent"), ClassificationLimits(), NOW
+        SOURCE,
+        [batch(state_type, state_name)],
+        (Kind.OUTPUT_MISSING, ""),
+        ClassificationLimits(),
+        NOW,
     )
     assert (found.kind, found.action) == (kind, action)

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from events.notifications import ENVELOPES, NotifiedObject
+from events.notifications import NotifiedObject
 from events.sending import Message, ReplayRow
-from flows.core.locations import S3Location
-from operations.replay.dead_letter_queue import REPLAYS, DeadLetterQueue
-from operations.replay.dead_letters import DeadLetterReplay, Quarantine
+from flows.stores.object_store import ObjectStore
+from operations.replay.dead_letters import REPLAYS, DeadLetterReplay
+from operations.sending.back_pressure import Pace
 from sandbox.parts.waiting import wait_until
+from tests.envelopes import ENVELOPES
 
 BUCKET, PREFIX = "dead-letters-output", "quarantine/dead-letters/"
 
@@ -62,13 +63,11 @@ class Queues:
                 )
 
     def replay(self, sqs: Any = None, **settings: Any) -> DeadLetterReplay:
-        quarantine = Quarantine(self.s3, S3Location(BUCKET, self.prefix))
-        used = sqs or self.sqs
-        dead = DeadLetterQueue(used, self.dlq)
-        return DeadLetterReplay(dead, used, self.queue, quarantine, **settings)
+        places = (sqs or self.sqs, self.dlq, self.queue, ObjectStore(self.s3, BUCKET), self.prefix)
+        return DeadLetterReplay(*places, **settings)
 
     def count(self) -> int:
-        return DeadLetterQueue(self.sqs, self.dlq).count()
+        return self.replay().count()
 
     def set_aside(self) -> list[dict[str, Any]]:
         listing = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=self.prefix)
@@ -81,7 +80,7 @@ class Queues:
 @pytest.fixture
 def queues(aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Queues:
     # moto waits for the whole poll if a queue is empty.
-    monkeypatch.setattr("operations.replay.dead_letter_queue._POLL_SECONDS", 0)
+    monkeypatch.setattr("operations.replay.dead_letters._POLL_SECONDS", 0)
     sqs, s3, mark = aws("sqs"), aws("s3"), uuid.uuid4().hex[:12]
     dlq = sqs.create_queue(QueueName=f"dead-{mark}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=dlq, AttributeNames=["QueueArn"])["Attributes"]
@@ -149,7 +148,7 @@ def test_of_200_messages_190_are_done_and_10_set_aside_despite_two_interruptions
 def test_messages_of_a_killed_command_reappear(
     queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("operations.replay.dead_letter_queue._HIDDEN_SECONDS", 1)
+    monkeypatch.setattr("operations.replay.dead_letters._HIDDEN_SECONDS", 1)
     queues.bury([body_of("a")])
     with pytest.raises(KeyboardInterrupt):
         list(queues.replay(ReplayInterrupted(queues.sqs, "receive_message", 1, after=True)).run())
@@ -211,12 +210,12 @@ def test_a_message_that_the_queue_refuses_stays(queues: Queues) -> None:
     stored = {each.letter.body: each for each in queues.replay(RefusingQueue(), limit=2).run()}
     assert stored[body_of("a")].what == "sent"
     assert (stored[body_of("b")].what, stored[body_of("b")].detail) == ("kept", "too long")
-    assert [each.letter.body for each in queues.replay().preview()] == [body_of("b")]
+    assert [each.letter.body for each in queues.replay().run(dry_run=True)] == [body_of("b")]
 
 
 def test_a_preview_leaves_all_in_place_for_the_next_call(queues: Queues) -> None:
     queues.bury([body_of(str(number)) for number in range(12)])
-    assert [each.what for each in queues.replay().preview()] == ["would send"] * 12
+    assert [each.what for each in queues.replay().run(dry_run=True)] == ["would send"] * 12
     queues.trigger()
     assert queues.done == []
     assert len(list(queues.replay().run())) == 12
@@ -225,19 +224,21 @@ def test_a_preview_leaves_all_in_place_for_the_next_call(queues: Queues) -> None
 def test_a_preview_of_a_long_queue_lists_each_message_once(
     queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("operations.replay.dead_letter_queue._HIDDEN_SECONDS", 0)
+    monkeypatch.setattr("operations.replay.dead_letters._HIDDEN_SECONDS", 0)
     bodies = [body_of(str(number)) for number in range(7)]
     queues.bury(bodies)
-    assert sorted(each.letter.body for each in queues.replay().preview()) == sorted(bodies)
+    assert sorted(each.letter.body for each in queues.replay().run(dry_run=True)) == sorted(bodies)
 
 
 def test_limit_and_rate_are_kept(queues: Queues) -> None:
     queues.bury([body_of(str(number)) for number in range(25)])
     slept: list[float] = []
-    replay = queues.replay(limit=12, rate=0.5, sleep=slept.append)
+    pace = Pace(0.5, sleep=slept.append, clock=lambda: 0.0)
+    replay = queues.replay(limit=12, pace=pace)
     assert len(list(replay.run())) == 12
-    assert 24 - 5 < sum(slept) <= 24
-    assert replay.dead.count() == 13
+    # The last two wait for the first ten.
+    assert slept == [20]
+    assert replay.count() == 13
 
 
 def test_large_messages_go_in_requests_that_sqs_takes(queues: Queues) -> None:

@@ -13,8 +13,7 @@ import pytest
 from flows.products.jobs import in_child
 from flows.products.jobs.product_jobs import JobResult, ProductJob
 from operations.draw import terminal
-from operations.draw.targets import requested_outputs
-from operations.draw.terminal import draw
+from operations.draw.terminal import draw, requested_outputs
 from tests.unit.operations.conftest import FakeInbox, lines
 
 MADE = {"echogram": {"state": "made"}, "viewer": {"state": "not_applicable"}}

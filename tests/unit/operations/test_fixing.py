@@ -72,17 +72,16 @@ def test_each_finding_with_an_action_is_fixed_once() -> None:
     assert max(queue.batches) <= 10
     assert runs.retried == ["run"]
     assert runs.ended == [("dead", 3), ("old", 0)]
-    assert [each.finding for each in done] == findings[:26]
-    assert all(each.done for each in done)
+    assert [fixed for fixed, _ in done] == findings[:26]
+    assert all(result.done for _, result in done)
 
 
 def test_messages_that_the_queue_refuses_are_reported() -> None:
     queue = RecordingQueue(refused="bad.raw")
-    good, bad = Fixer(queue, MemoryRuns()).fix(
-        [finding("good.raw", Notify(0)), finding("bad.raw", Notify(0))]
-    )
-    assert (good.what, good.done) == ("notified", True)
-    assert (bad.what, bad.done) == ("not sent: too long", False)
+    findings = [finding("good.raw", Notify(0)), finding("bad.raw", Notify(0))]
+    (_, good), (_, bad) = Fixer(queue, MemoryRuns()).fix(findings)
+    assert (str(good), good.done) == ("notified", True)
+    assert (str(bad), bad.done) == ("not sent: too long", False)
 
 
 def test_a_dry_run_only_reports() -> None:
@@ -93,7 +92,7 @@ def test_a_dry_run_only_reports() -> None:
         finding("c.raw", End("dead", "state", retry=True)),
         finding("d.raw", End("old", "state", retry=False)),
     ]
-    said = [each.what for each in Fixer(queue, runs, dry_run=True).fix(findings)]
+    said = [str(result) for _, result in Fixer(queue, runs, dry_run=True).fix(findings)]
     assert said == ["would notify", "would retry", "would end and retry", "would end"]
     assert (queue.sent, runs.retried, runs.ended) == ([], [], [])
 
@@ -103,7 +102,7 @@ def test_a_run_of_several_files_is_ended_once_and_all_of_them_are_fixed() -> Non
     findings = [finding(f"{number}.raw", End("batch", "state", retry=True)) for number in range(12)]
     done = list(Fixer(RecordingQueue(), runs).fix(findings))
     assert runs.ended == [("batch", 3)]
-    assert [(each.finding, each.done) for each in done] == [(each, True) for each in findings]
+    assert [(fixed, result.done) for fixed, result in done] == [(each, True) for each in findings]
 
 
 def test_failed_fixes_do_not_count_against_the_limit() -> None:
@@ -111,10 +110,10 @@ def test_failed_fixes_do_not_count_against_the_limit() -> None:
     findings = [finding(f"no way {number}.raw", Notify(0)) for number in range(25)]
     findings += [finding(f"{number}.raw", Notify(0)) for number in range(20)]
     done = list(Fixer(queue, MemoryRuns(), limit=12).fix(findings))
-    assert sum(each.done for each in done) == len(queue.sent) == 12
+    assert sum(result.done for _, result in done) == len(queue.sent) == 12
     tally = FindingTally()
-    for each in done:
-        tally.add_result(each)
+    for _, result in done:
+        tally.add_result(result)
     assert (tally.done, tally.fixes) == (12, {"notified": 12, "not sent": 25})
 
 

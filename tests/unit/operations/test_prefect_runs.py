@@ -18,12 +18,11 @@ from operations.clients.connections import connect
 from operations.clients.prefect_api import (
     CLOUD_REQUESTS_A_MINUTE,
     RATE,
-    authorization,
     requests_a_minute,
 )
 from operations.clients.prefect_runs import PrefectRuns
 from operations.clients.stack_settings import SettingMissingError
-from watchdog.prefect_http import PrefectUnreachableError
+from watchdog.prefect_http import PrefectUnreachableError, authorization
 
 
 def run(number: int, state: str = "FAILED", name: str = "BadFile") -> dict[str, Any]:

@@ -15,19 +15,19 @@ from unittest.mock import Mock
 
 import pytest
 
-from events.file_heads import file_head
 from lambda_trigger.decisions.notifications import read_body
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE, Upload
 from operations.catalog.places import BucketPlace
+from operations.catalog.terminal import update_after
 from operations.clients.connections import connect
 from operations.clients.prefect_runs import PrefectRuns
 from operations.console.report import FindingTally
 from operations.findings.findings import ChangeResult, Kind, Notify, Retry, Source, UploadFinding
-from operations.inventory.scope import Scope
-from operations.reconcile import catalog_step, reconcile_flow
+from operations.inventory.upload_inspection import Scope
+from operations.reconcile import reconcile_flow
 from operations.reconcile.reconcile_flow import VERIFY_DAYS, reconcile_inbox
 from operations.reconcile.reconcile_report import figures, verdict
-from operations.sending.fixing import FixResult
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import FakeInbox, put
 from watchdog.prefect_http import PrefectUnreachableError
 
@@ -193,7 +193,7 @@ def test_the_catalogue_is_brought_up_to_date_and_its_fault_changes_no_result(
 ) -> None:
     done(world, "a.raw")
     reconciled = reconcile()[0]
-    monkeypatch.setattr(reconcile_flow, "update_after", catalog_step.update_after)
+    monkeypatch.setattr(reconcile_flow, "update_after", update_after)
     place = BucketPlace(world.s3, world.output, "")
     # Outputs without an upload; the catalogue has them, too.
     put(place, "cruise/b.zarr")
@@ -276,13 +276,8 @@ def test_the_final_state_depends_on_what_is_left(
     tally = FindingTally()
     for each in findings:
         tally.add(each)
-    for finding, done in zip(findings, fixed, strict=False):
-        result = (
-            ChangeResult("retried", done=True)
-            if done
-            else ChangeResult("left alone", why="it runs")
-        )
-        tally.add_result(FixResult(finding, result))
+    for done in fixed:
+        tally.add_result(ChangeResult("retried" if done else "left alone", done=done))
     assert verdict(tally, "s3://output/report")[0] == name
 
 

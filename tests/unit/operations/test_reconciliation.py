@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from events.file_heads import file_head
 from flows.failures.failure_report import FAILURES
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE
 from operations.findings.findings import (
@@ -22,8 +21,9 @@ from operations.findings.findings import (
     Retry,
 )
 from operations.inventory.listings import output_now
-from operations.inventory.scope import Scope
+from operations.inventory.upload_inspection import Scope
 from operations.reconcile.reconciliation import Reconciliation
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}", "Sonar/zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}

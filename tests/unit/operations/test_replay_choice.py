@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from events.file_heads import file_head
 from lambda_trigger.decisions.rules_document import parse_rules
-from operations.console.durations import moment
+from operations.console.options import moment
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import End, Kind, Notify, Retry, RunFacts, Source, UploadFinding
 from operations.inventory.upload_inspection import UploadInspector
 from operations.replay.choice import ReplayDecision, RunChoice, decide_replay
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import FakeInbox, MemoryRuns
 
 KEY, STORE = "cruise/a.raw", {"zarr.json": b"{}"}

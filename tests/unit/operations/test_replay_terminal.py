@@ -194,6 +194,6 @@ def test_an_invalid_time_is_refused_and_an_interruption_is_explained(
         raise KeyboardInterrupt
 
     world.drop("a.raw")
-    monkeypatch.setattr("operations.replay.uploads.Fixer.fix", stop)
+    monkeypatch.setattr("operations.replay.replaying.Fixer.fix", stop)
     assert replay(what=[f"s3://{world.inbox}/a.raw"]) == 130
     assert "the next call resumes" in capsys.readouterr().out

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 import sonar_models
 from echodrop.command_line import app
-from events.file_heads import file_head
 from lambda_trigger.decisions.rules_document import (
     BATCH,
     SIZE_LIMITS,
@@ -27,6 +26,7 @@ from lambda_trigger.decisions.rules_document import (
 from operations.rules.terminal import check_rules, explain_rules
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 from sonar_models import SONAR_MODELS
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import FakeInbox
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from events.file_heads import file_head
 from flows.core.locations import S3Location
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind, UploadFinding
 from operations.inventory.archive_items import newest_inventory
-from operations.inventory.scope import READ_AN_HOUR, Scope
+from operations.inventory.upload_inspection import READ_AN_HOUR, Scope
 from operations.reconcile.reconciliation import Reconciliation
 from operations.reconcile.settled import Settled, SettledUnreadableError, load_settled, mark_of
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import FakeInbox
 
 STORE = {"zarr.json": b"{}", "Sonar/zarr.json": b"{}", "Sonar/c/0": b"\1\2\3"}

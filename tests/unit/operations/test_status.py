@@ -15,12 +15,11 @@ from rich.console import Console
 
 from lambda_trigger.decisions.rules_document import parse_rules
 from operations.clients.prefect_health import LaneFacts, PoolFacts, PrefectFacts
-from operations.console.durations import duration
+from operations.console.options import duration
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind
 from operations.inventory.listings import read_manifest_of
-from operations.inventory.scope import Scope
-from operations.inventory.upload_inspection import UploadInspector
+from operations.inventory.upload_inspection import Scope, UploadInspector
 from operations.reconcile.reconciliation import Reconciliation
 from operations.status.health import DEAD_LETTERS, QUEUE, HealthLine, health_lines
 from operations.status.terminal import Status
@@ -127,7 +126,7 @@ def pool(
     *, paused: bool = False, heartbeat: timedelta | None = timedelta(), late: int = 0
 ) -> PoolFacts:
     lanes = (LaneFacts("live", 3, late, 2, 10), LaneFacts("backfill", 900, 900, 1))
-    return PoolFacts("ships", paused, None, None if heartbeat is None else NOW - heartbeat, lanes)
+    return PoolFacts("ships", paused, None if heartbeat is None else NOW - heartbeat, lanes)
 
 
 @pytest.mark.parametrize(

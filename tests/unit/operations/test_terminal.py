@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from events.file_heads import file_head
-from events.notifications import ENVELOPES, NotifiedObject
+from events.notifications import NotifiedObject
 from operations.clients.prefect_runs import PrefectRuns
 from operations.reconcile.terminal import reconcile
 from operations.replay.terminal import replay
 from operations.status.terminal import status
+from tests.envelopes import ENVELOPES
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import FakeInbox, lines, received
 from watchdog.prefect_http import PrefectUnreachableError
 
@@ -206,7 +207,7 @@ def test_dead_letters_are_sent_then_set_aside_in_the_output_bucket(
 def test_an_interrupted_replay_says_that_nothing_is_lost(
     world: FakeInbox, rules: Path, queue: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    def stop(*_: Any) -> None:
+    def stop(*_: Any, **_options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("operations.replay.dead_letters.DeadLetterReplay.run", stop)

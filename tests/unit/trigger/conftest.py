@@ -23,7 +23,7 @@ from lambda_trigger.clients.transport_errors import TransportError
 from lambda_trigger.decisions.run_identity import RunRequest
 from lambda_trigger.decisions.sidecars import ListedObject
 from lambda_trigger.handler import Dependencies, _handle
-from lambda_trigger.rules_source import RulesSource
+from lambda_trigger.settings import RulesSource
 from lambda_trigger.telemetry import Telemetry
 
 RULES = """

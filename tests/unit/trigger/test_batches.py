@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from events.file_heads import file_head
-from events.notifications import NotifiedObject, s3_event
+from events.notifications import NotifiedObject
 from events.sending import Message, ReplayRow
 from flows.runs.batch.batch_entries import batch_files
 from flows.stores.request import ConversionRequest
@@ -20,6 +19,8 @@ from lambda_trigger.decisions.rules_table import RulesError
 from lambda_trigger.decisions.run_identity import RunRequest
 from operations.findings.findings import Kind, Notify, Source, UploadFinding
 from operations.sending.fixing import Fixer
+from tests.envelopes import s3_event
+from tests.file_heads import file_head
 from tests.unit.operations.conftest import MemoryRuns
 from tests.unit.trigger.conftest import RULES, Trigger
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.file_heads import file_head
 from lambda_trigger.clients.transport_errors import (
     ConfigurationError,
     DeniedError,
@@ -22,6 +21,7 @@ from lambda_trigger.clients.transport_errors import (
     UnavailableError,
 )
 from lambda_trigger.handler import handler
+from tests.file_heads import file_head
 from tests.monitoring.template_alarms import state_by_lines
 from tests.unit.trigger.conftest import MemoryFlowRuns, Trigger, eventbridge
 

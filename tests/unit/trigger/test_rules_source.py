@@ -6,7 +6,7 @@ import pytest
 
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.transport_errors import ConfigurationError, UnavailableError
-from lambda_trigger.rules_source import KEPT_FOR, RulesSource
+from lambda_trigger.settings import KEPT_FOR, RulesSource
 
 DOCUMENT = """
 version = 1

@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.file_heads import file_head
 from lambda_trigger.decisions.outcomes import Reason, Rejected
 from lambda_trigger.decisions.sonar_model import (
     ChosenModel,
-    Declaration,
     decide_model,
     declared_model,
 )
 from sonar_models import HEAD_BYTES, SONAR_MODELS, model_in_bytes, models_by_extension
+from tests.file_heads import file_head
 
 EXTENSIONS = {"AZFP": "01A", "AZFP6": "azfp", "AD2CP": "ad2cp"}
 
@@ -51,25 +50,25 @@ def test_real_files_are_recognized_by_their_bytes(
     ("key", "metadata", "tags", "declared"),
     [
         ("x/a.raw", {}, {}, None),
-        ("x/EK60/a.raw", {}, {}, Declaration("EK60", "path")),
-        ("ek80/2019/a.raw", {}, {}, Declaration("EK80", "path")),
-        ("EK60/EK80/a.raw", {}, {}, Declaration("EK80", "path")),
+        ("x/EK60/a.raw", {}, {}, ChosenModel("EK60", "path")),
+        ("ek80/2019/a.raw", {}, {}, ChosenModel("EK80", "path")),
+        ("EK60/EK80/a.raw", {}, {}, ChosenModel("EK80", "path")),
         ("EK60.raw", {}, {}, None),
         ("EK60-EK80/a.raw", {}, {}, None),
-        ("x/a.raw", {"sonar-model": "es70"}, {}, Declaration("ES70", "metadata")),
-        ("x/a.raw", {"sonar_model": " EK80 "}, {}, Declaration("EK80", "metadata")),
-        ("x/a.raw", {}, {"Sonar-Model": "EA640"}, Declaration("EA640", "tag")),
+        ("x/a.raw", {"sonar-model": "es70"}, {}, ChosenModel("ES70", "metadata")),
+        ("x/a.raw", {"sonar_model": " EK80 "}, {}, ChosenModel("EK80", "metadata")),
+        ("x/a.raw", {}, {"Sonar-Model": "EA640"}, ChosenModel("EA640", "tag")),
         (
             "EK80/a.raw",
             {"sonar-model": "EK60"},
             {"sonar-model": "ES70"},
-            Declaration("EK60", "metadata"),
+            ChosenModel("EK60", "metadata"),
         ),
-        ("EK80/a.raw", {"owner": "me"}, {"sonar-model": "ES70"}, Declaration("ES70", "tag")),
+        ("EK80/a.raw", {"owner": "me"}, {"sonar-model": "ES70"}, ChosenModel("ES70", "tag")),
     ],
 )
 def test_metadata_has_priority_over_tag_and_path(
-    key: str, metadata: dict[str, str], tags: dict[str, str], declared: Declaration | None
+    key: str, metadata: dict[str, str], tags: dict[str, str], declared: ChosenModel | None
 ) -> None:
     assert declared_model(key, metadata, tags) == declared
 
@@ -88,7 +87,7 @@ def test_an_unknown_declared_model_is_rejected_with_the_known_ones() -> None:
 )
 def test_a_declaration_chooses_within_a_format(declared: str, in_bytes: str) -> None:
     decided = decide_model(
-        Declaration(declared, "path"), by_extension(declared), file_head(in_bytes)
+        ChosenModel(declared, "path"), by_extension(declared), file_head(in_bytes)
     )
     assert decided == ChosenModel(declared, "path")
 
@@ -98,7 +97,7 @@ def test_a_declaration_chooses_within_a_format(declared: str, in_bytes: str) -> 
 )
 def test_a_contradiction_names_both_sides(declared: str, in_bytes: str) -> None:
     rejected = decide_model(
-        Declaration(declared, "metadata"), by_extension(declared), file_head(in_bytes)
+        ChosenModel(declared, "metadata"), by_extension(declared), file_head(in_bytes)
     )
     assert isinstance(rejected, Rejected)
     assert rejected.reason == Reason.CONTRADICTION
@@ -120,7 +119,7 @@ def test_an_extension_that_the_model_never_writes_is_a_contradiction(
 
 @pytest.mark.parametrize("head", [b"", b"\0" * 512, b"PK\x03\x04", b"CON0", b"\xa5\x33"])
 def test_bytes_of_an_unknown_sonar_are_rejected(head: bytes) -> None:
-    rejected = decide_model(Declaration("EK60", "path"), by_extension("EK60"), head)
+    rejected = decide_model(ChosenModel("EK60", "path"), by_extension("EK60"), head)
     assert isinstance(rejected, Rejected)
     assert rejected.reason == Reason.UNKNOWN_CONTENT
     assert "EK60" in rejected.detail
@@ -130,6 +129,6 @@ def test_bytes_of_an_unknown_sonar_are_rejected(head: bytes) -> None:
 def test_any_bytes_give_a_model_of_the_extension_or_a_rejection(
     head: bytes, declared: str | None
 ) -> None:
-    declaration = Declaration(declared, "path") if declared else None
+    declaration = ChosenModel(declared, "path") if declared else None
     decided = decide_model(declaration, by_extension("EK60"), head)
     assert isinstance(decided, Rejected) or decided.model in by_extension("EK60")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from events.file_heads import file_head
 from events.notifications import NotifiedObject
+from tests.file_heads import file_head
 from tests.storm import make_storm
 from tests.unit.trigger.conftest import Trigger
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from events.file_heads import file_head
 from lambda_trigger.clients.flow_runs import RunState
+from tests.file_heads import file_head
 from tests.unit.trigger.conftest import Trigger, eventbridge
 
 XML = b"<AZFP></AZFP>"

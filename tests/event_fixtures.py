@@ -5,11 +5,9 @@ A fixture is JSON:
 - `inbox`: the objects in the inbox. Each has a `key` and its content: `model`
   (the first bytes of such a file) or `text`. Optional are `size` (the content is
   padded with zeros), `metadata`, `tags`, `version_id` and `archived`;
-- `notification`: the message body, as JSON or, if it is not JSON, as a text;
+- `notification`: the message body, see `events.replay.fixture_messages`;
 - `expected`: the outcomes, in order, as `{"key", "outcome", "reason"}` and,
   for a run, its `parameters`.
-
-A file that contains only a notification is read as a fixture without expectations.
 """
 
 import json
@@ -18,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from events.file_heads import file_head
+from events.replay import INBOX, fixture_messages
+from tests.file_heads import file_head
 
-FIXTURES = Path(__file__).parent / "fixtures"
-INBOX = "echodrop-inbox"
+FIXTURES = Path(__file__).parents[1] / "events/fixtures"
 OUTPUT = "echodrop-output"
 # The rules that the expected outcomes assume.
 RULES = f"""\
@@ -69,42 +67,24 @@ class Fixture:
     name: str
     about: str
     body: str
-    inbox: tuple[InboxObject, ...] = ()
-    expected: tuple[Expected, ...] = ()
+    inbox: tuple[InboxObject, ...]
+    expected: tuple[Expected, ...]
 
 
 def load_fixture(path: Path, inbox_bucket: str = INBOX) -> Fixture:
-    """Read a fixture, or a file that contains only a notification.
-
-    `inbox_bucket` replaces echodrop-inbox.
-
-    Raises:
-        OSError: the file can't be read.
-        ValueError: the fixture lacks a field.
-    """
-    text = path.read_text().replace(INBOX, inbox_bucket)
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return Fixture(path.stem, "", text)
-    if not (isinstance(content, dict) and {"notification", "expected"} <= content.keys()):
-        return Fixture(path.stem, "", text)
-    body = content["notification"]
-    try:
-        return Fixture(
-            name=path.stem,
-            about=content["about"],
-            body=body if isinstance(body, str) else json.dumps(body),
-            inbox=tuple(_inbox_object(item) for item in content["inbox"]),
-            expected=tuple(
-                Expected(
-                    item["key"], item["outcome"], item["reason"], dict(item.get("parameters", {}))
-                )
-                for item in content["expected"]
-            ),
-        )
-    except KeyError as error:
-        raise ValueError(f"{path}: the fixture has no {error}") from error
+    """Read a fixture; `inbox_bucket` replaces echodrop-inbox."""
+    (message,) = fixture_messages([path], inbox_bucket)
+    content = json.loads(path.read_text().replace(INBOX, inbox_bucket))
+    return Fixture(
+        path.stem,
+        content["about"],
+        message.body,
+        tuple(_inbox_object(item) for item in content["inbox"]),
+        tuple(
+            Expected(item["key"], item["outcome"], item["reason"], item.get("parameters", {}))
+            for item in content["expected"]
+        ),
+    )
 
 
 def all_fixtures() -> Iterator[Fixture]:
