@@ -16,7 +16,7 @@ from flows.stores import durable_files
 from flows.stores.object_store import ObjectStore
 from sandbox.demo_report import DemoResult, report_of
 from sandbox.inbox import SandboxInbox
-from sandbox.parts.errors import SandboxError
+from sandbox.parts.processes import SandboxError
 from sandbox.parts.signals import ended_by_signals
 from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.progress import shown_progress

@@ -64,10 +64,6 @@ class SandboxOptions:
         return self.triggers or most
 
 
-def _ignore_progress(part: str, state: str) -> None:
-    del part, state
-
-
 class Sandbox:
     """The running system; a context manager that ends all its processes.
 
@@ -78,7 +74,7 @@ class Sandbox:
         self,
         folder: Path = DEFAULT,
         options: SandboxOptions | None = None,
-        on_progress: Callable[[str, str], None] = _ignore_progress,
+        on_progress: Callable[[str, str], object] = lambda _part, _state: None,
     ) -> None:
         """Create a sandbox; `start` or `with` starts it.
 

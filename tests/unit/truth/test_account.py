@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import xarray as xr
 
-from checks.account_tables import BEGIN, DOCUMENT, END, HEADER, cells
+from checks.doc_tables import DOCUMENT, HEADER, cells, markers
 from flows.conversion import convert
 from flows.publishing.manifest import manifest_schema
 from flows.publishing.publication import Published
@@ -36,7 +36,8 @@ def test_every_format_has_an_account() -> None:
 
 @pytest.mark.parametrize("format_", ACCOUNTS)
 def test_the_document_has_every_row_and_no_other(format_: str) -> None:
-    tables = DOCUMENT.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    begin, end = markers("account")
+    tables = DOCUMENT.read_text("utf-8").partition(begin)[2].partition(end)[0]
     section = tables.partition(f"### {format_}\n")[2].partition("\n### ")[0]
     written = [line for line in section.splitlines() if line.startswith("|")]
     assert tuple(written[:2]) == HEADER
