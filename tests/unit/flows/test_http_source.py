@@ -25,6 +25,7 @@ from flows.stores import download as source
 from flows.stores.request import ConversionRequest
 from flows.stores.sidecars import find_sidecars
 from flows.stores.sources import current_source
+from tests.conversions import request_for
 
 BODY = random.Random(1).randbytes(100_000)
 
@@ -280,13 +281,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def test_a_file_on_a_web_server_is_converted_with_its_sidecar(shelf: str, tmp_path: Path) -> None:
-    request = ConversionRequest(
-        raw_file=f"{shelf}D%201%23%3F.raw",
-        sonar_model="EK60",
-        output_path=str(tmp_path / "out"),
-        output_type="zarr",
-        verify="full",
-    )
+    raw = {"raw_file": f"{shelf}D%201%23%3F.raw"}
+    request = request_for(tmp_path, tmp_path / "out", verify="full", **raw)
     done = convert(request)
     assert isinstance(done, Published)
     assert done.output == str(tmp_path / "out" / "D 1#?.zarr")
