@@ -16,15 +16,12 @@ from flows.stores.request import ConversionRequest
 
 def request_for(raw: Path, output: Path, model: str = "EK60", **changes: Any) -> ConversionRequest:
     """The request of a Zarr store; `output` is it or its folder, a path may be a `Path`."""
-    given: dict[str, Any] = {
-        "raw_file": raw,
-        "output_path": output,
-        "sonar_model": model,
-        "output_type": "zarr",
+    given = {"raw_file": raw, "output_path": output, "sonar_model": model, "output_type": "zarr"}
+    fields: dict[str, Any] = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in {**given, **changes}.items()
     }
-    return ConversionRequest(
-        **{n: str(v) if isinstance(v, Path) else v for n, v in (given | changes).items()}
-    )
+    return ConversionRequest(**fields)
 
 
 def converted(raw: Path, output: Path, model: str = "EK60", **changes: Any) -> Published:
