@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from flows.deployment.stack_images import TARGETS, image_tag
 from release.base_images import unpinned
 from release.code_version import DOCKERFILE, CodeVersion
-from release.images import PLATFORMS, repository_stack
+from release.plan import PLATFORMS, repository_stack
 from release.steps import StepContext
 
 _NO_REPOSITORY = "RepositoryNotFoundException"

@@ -13,9 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from release.code_version import code_version
 from release.facts import StackFacts, facts_of, missing_for_build, pushed_images
-from release.images import ImageWork, images_plan
 from release.parameters import given_parameters, kept_parameters, merged, problems_of
-from release.release import deploy_plan
+from release.plan import ImageWork, deploy_plan, images_plan
 from release.steps import Step, StepContext, StepFailedError, carry_out
 from release.undeploy import BucketNotOursError, describe_retained, read_deployed, undeploy_plan
 from sandbox.stack.parameters import TemplateError

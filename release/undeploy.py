@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from release.facts import repository_is_made, stack_of
-from release.images import FOLDER, repository_stack
+from release.plan import FOLDER, repository_stack
 from release.removal_steps import (
     NO_BUCKET,
     await_tasks,

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from sandbox.aws.aws_resources import keep_tasks_running, make_stack, put_credential
-from sandbox.aws.task_definitions import environment_of
+from sandbox.aws.ecs_tasks import environment_of
 from sandbox.parts import postgresql
 from sandbox.parts.environments import aws_environment, system_environment
 from sandbox.parts.orphans import MARK

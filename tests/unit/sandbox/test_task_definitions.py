@@ -5,7 +5,7 @@ import json
 import boto3
 import pytest
 
-from sandbox.aws.task_definitions import SecretUnreadable, environment_of
+from sandbox.aws.ecs_tasks import SecretUnreadable, environment_of
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect-AbCdEf"
