@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from io import BufferedIOBase
 from typing import Literal
 
+from tests.http_servers import serving
+
 # "spoil" changes a byte of the request's body; "403 skewed" simulates a wrong clock.
 Fault = Literal["401", "403", "403 skewed", "500", "503", "reset", "cut", "hang", "spoil"]
 # Takes the number of the request, from 0, and its request line; returns the fault, or None.
@@ -104,10 +106,9 @@ def _read_request(stream: BufferedIOBase) -> bytes:
 @contextlib.contextmanager
 def fault_proxy(upstream: int, plan: Plan, judge: Judge | None = None) -> Iterator[FaultProxy]:
     """A running proxy."""
-    with FaultProxy(upstream, plan, judge) as proxy:
-        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+    proxy = FaultProxy(upstream, plan, judge)
+    with serving(proxy):
         try:
             yield proxy
         finally:
             proxy.over.set()
-            proxy.shutdown()
