@@ -13,18 +13,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from benchmarks.measuring.fake_inbox import RULES, WHEN, etag
+from benchmarks.measuring.fake_inbox import RULES, FakeBuckets, FakeTrigger, World
 from benchmarks.measuring.measured import Measured, called
-from lambda_trigger.clients.aws_answers import ObjectHead
 from lambda_trigger.clients.clock import Deadline
 from lambda_trigger.clients.flow_runs import FlowRun
 from lambda_trigger.decisions.notifications import read_body
@@ -35,50 +31,16 @@ from operations.backfill.archive_sender import Backfill
 from operations.backfill.checkpoint import checkpoint_of
 from operations.inventory.archive_items import Listing
 from operations.sending.back_pressure import BackPressure
-from tests.file_heads import file_head
 
 # Largest allowed ratio of memory, with 100 times the keys.
 MEMORY_AT_MOST = 1.2
 
 
 @dataclass
-class FakeArchive:
-    """A fake archive, whose listing is generated on request."""
-
-    keys: int
-    requests: Counter[str] = field(default_factory=Counter)
-
-    def get_paginator(self, operation: str) -> FakeArchive:
-        """Return itself as the paginator of the listing."""
-        del operation
-        return self
-
-    def paginate(self, StartAfter: str = "", **_: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - boto3's
-        """List in pages of 1,000, after a key."""
-        first = number_of(StartAfter) + 1 if StartAfter else 0
-        numbers = iter(range(first, self.keys))
-        while page := list(islice(numbers, 1000)):
-            self.requests["ListObjectsV2"] += 1
-            yield {"Contents": list(map(self._item, page))}
-
-    @staticmethod
-    def _item(number: int) -> dict[str, Any]:
-        key = f"cruise/d{number:08}.raw"
-        return {
-            "Key": key,
-            "Size": 7_000_000,
-            "ETag": f'"{etag(number)}"',
-            "LastModified": WHEN,
-        }
-
-
-@dataclass
-class TriggerBehindQueue:
+class TriggerBehindQueue(FakeTrigger):
     """The trigger's queue, read immediately by the trigger's code; counts the requested runs."""
 
-    requests: Counter[str]
-    head: bytes
-    rules: Any
+    rules: Any = field(default_factory=lambda: parse_rules(RULES))
 
     def get_queue_attributes(self, **_: object) -> dict[str, Any]:
         """Report an empty queue."""
@@ -101,31 +63,20 @@ class TriggerBehindQueue:
                 raise TypeError(f"not a notification of an upload: {notice}")
             list(submission.settle(notice, None))
 
-    def read_head(self, bucket: str, key: str, **_: object) -> Any:  # noqa: ANN401 - a fake
-        """Answer like S3, with an EK60 file's first bytes."""
-        del bucket
-        return ObjectHead(self.head, 7_000_000, etag(number_of(key)), None, {}, 0)
-
     def create_run(self, wanted: Any, _deadline: object) -> Any:  # noqa: ANN401 - a fake
         """Answer like Prefect."""
         self.requests["create_flow_run"] += 1
         return FlowRun("", wanted.name, "Scheduled", created=True)
 
 
-def number_of(key: str) -> int:
-    """Return the number in a key."""
-    return int(key[-12:-4])
-
-
 def send(keys: int, folder: str) -> dict[str, Any]:
     """Send a listing of this size, in this process."""
-    rules = parse_rules(RULES)
-    s3: Any = FakeArchive(keys)
+    s3: Any = FakeBuckets(World(keys, 0))
     noted = checkpoint_of("s3://inbox/", "queue", Path(folder, "checkpoint.json"))
-    trigger: Any = TriggerBehindQueue(s3.requests, file_head("EK60"), rules)
+    trigger: Any = TriggerBehindQueue(s3.requests)
     pressure = BackPressure(trigger, "queue", trigger, BACKFILL)
     started = time.perf_counter()
-    for _ in Backfill(rules, Listing(s3, "inbox"), noted, trigger, pressure).run():
+    for _ in Backfill(trigger.rules, Listing(s3, "inbox"), noted, trigger, pressure).run():
         pass
     return {"seconds": time.perf_counter() - started, "requests": dict(s3.requests)}
 

@@ -1,4 +1,4 @@
-"""Compares processor seconds and peak memory of local conversions with those of echopype.
+"""Compares processor seconds and memory of local conversions with echopype's, and of products with their conversion's.
 
     python -m benchmarks.engine DATA [--runs 3] [--megabytes 100] [--ragged RAGGED.raw]
 
@@ -17,31 +17,40 @@ byte, and 3 s per megabyte. Targets:
     peak of ours                     0.35 GB + 1.4 bytes a byte of the file, AD2CP 8 bytes;
                                      0.5 GB for a ragged file
 
-Exits with 1 if a target is missed.
+The products of the same output are measured, too: the picture with its thumbnail, and all of them. The
+picture should take at most a quarter of the conversion, imports aside.
+
+Exits with 1 if a target of the conversion is missed.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from benchmarks.measuring.grow import grow
-from benchmarks.measuring.grown_records import grow_records
-from benchmarks.measuring.measured import Measured, called, in_turn, median
-from benchmarks.measuring.mixed_samples import mix_complex_samples
+from benchmarks.measuring.grow import grow, grow_records, mix_complex_samples
+from benchmarks.measuring.measured import Measured, called, in_turn, median, run
 from benchmarks.measuring.steps import (
     convert,
     import_conversion,
     import_echopype_alone,
+    import_products,
+    import_products_of_ek80,
     open_and_save,
 )
 
 FIXED_MB, RAGGED_MB = 350, 500
+_PRODUCTS = {
+    "picture": ("--only", "echogram", "--only", "thumbnail"),
+    "all products": (),
+}
 KindName = Literal["EK60", "EK80 in turn", "EK80 sectors", "AD2CP"]
 
 
@@ -81,6 +90,11 @@ def compare(kind: FileKind, raw: Path, runs: int, imports: list[Measured]) -> bo
             "ours": lambda: called(convert, str(raw), kind.model, f"{folder}/ours.zarr"),
         }
         found = in_turn(ways, runs)
+        products = {
+            name: partial(_made, chosen, f"{folder}/ours.zarr")
+            for name, chosen in _PRODUCTS.items()
+        }
+        made = {name: median(each) for name, each in in_turn(products, runs).items()}
     theirs, ours = (median([each for _, each in found[name]]) for name in ways)
     size = raw.stat().st_size / 1e6
     whole = ours.processor / theirs.processor
@@ -98,7 +112,20 @@ def compare(kind: FileKind, raw: Path, runs: int, imports: list[Measured]) -> bo
         f"{(theirs.megabytes - imports[0].megabytes) / size:.1f} bytes a byte of the file",
         flush=True,
     )
+    bare = imports[3 if kind.model == "EK80" else 2].processor
+    for name, spent in made.items():
+        ratio = (spent.processor - bare) / (ours.processor - imports[1].processor)
+        print(
+            f"  {name}: {spent.processor:.2f} s, {spent.megabytes:.0f} MB: ratio to the conversion "
+            f"{spent.processor / ours.processor:.2f}, imports aside {ratio:.2f}; "
+            f"memory {spent.megabytes / ours.megabytes:.2f}",
+            flush=True,
+        )
     return whole <= kind.whole and aside <= kind.aside and ours.megabytes <= limit
+
+
+def _made(chosen: Sequence[str], output: str) -> Measured:
+    return run([sys.executable, "-m", "flows.products.make", *chosen, output])
 
 
 def main(
@@ -111,10 +138,16 @@ def main(
     """Run the measurements."""
     imports = [
         median([called(each)[1] for _ in range(runs)])
-        for each in (import_echopype_alone, import_conversion)
+        for each in (
+            import_echopype_alone,
+            import_conversion,
+            import_products,
+            import_products_of_ek80,
+        )
     ]
-    theirs, ours = (each.processor for each in imports)
-    print(f"imports: echopype {theirs:.2f} s, ours {ours:.2f} s of a processor")
+    names = ("echopype", "ours", "products", "products of EK80")
+    each = zip(names, imports, strict=True)
+    print("imports: " + ", ".join(f"{name} {spent.processor:.2f} s" for name, spent in each))
     met = []
     with tempfile.TemporaryDirectory(prefix="echodrop-engine-") as folder:
         for kind in KINDS:

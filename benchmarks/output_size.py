@@ -10,11 +10,9 @@ a bit differs.
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import echopype
@@ -22,19 +20,12 @@ import typer
 import xarray as xr
 from echopype.echodata import EchoData
 
-from benchmarks.measuring.measured import timed
 from flows.encoding.netcdf_encoding import write_netcdf
 from flows.encoding.zarr_encoding import encode_zarr
 from flows.publishing.identity import differences
 
 TARGETS = {("EK60", "zarr"): 0.45, ("EK60", "netcdf"): 0.80}
-REPEATS = 3
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
-def median_seconds(work: Callable[[], object]) -> float:
-    """Median of a few runs without warm-up."""
-    return statistics.median(timed(work) for _ in range(REPEATS))
 
 
 def files_of(path: Path) -> list[Path]:
@@ -42,31 +33,23 @@ def files_of(path: Path) -> list[Path]:
     return [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
 
 
-def write_store(objects: dict[str, bytes], root: Path) -> None:
-    """Write the objects of a Zarr store into a new folder."""
-    for key, body in objects.items():
-        (root / key).parent.mkdir(parents=True, exist_ok=True)
-        (root / key).write_bytes(body)
-
-
-def compare(echodata: EchoData, kind: str, folder: Path) -> tuple[list[Path], list[Path], str]:
-    """Return echopype's files, ours, and a line about times and identity."""
-    own, ours = folder / f"own.{kind}", folder / f"ours.{kind}"
-    encoded: dict[str, bytes] = {}
-    if kind == "zarr":
-        own_time = median_seconds(lambda: echodata.to_zarr(str(own), overwrite=True))
-        our_time = median_seconds(lambda: encoded.update(encode_zarr(echodata, codec_family=None)))
-        write_store(encoded, ours)
+def compare(echodata: EchoData, suffix: str, folder: Path) -> tuple[list[Path], list[Path], str]:
+    """Return echopype's files, ours, and whether both decode to the same."""
+    own, ours = folder / f"own.{suffix}", folder / f"ours.{suffix}"
+    if suffix == "zarr":
+        echodata.to_zarr(str(own), overwrite=True)
+        for key, body in encode_zarr(echodata, codec_family=None).items():
+            (ours / key).parent.mkdir(parents=True, exist_ok=True)
+            (ours / key).write_bytes(body)
         opened = xr.open_datatree(ours, engine="zarr")
     else:
-        own_time = median_seconds(lambda: echodata.to_netcdf(str(own), overwrite=True))
-        our_time = median_seconds(lambda: write_netcdf(echodata, ours))
+        echodata.to_netcdf(str(own), overwrite=True)
+        write_netcdf(echodata, ours)
         opened = xr.open_datatree(ours)
     echodata.converted_raw_path = None
-    found = differences(echodata, opened, string_widths=kind == "zarr")
+    found = differences(echodata, opened, string_widths=suffix == "zarr")
     opened.close()
-    verdict = "identical" if not found else f"DIFFERS: {found[0]}"
-    return files_of(own), files_of(ours), f"{own_time:6.2f} s {our_time:6.2f} s  {verdict}"
+    return files_of(own), files_of(ours), f"DIFFERS: {found[0]}" if found else "identical"
 
 
 def main(data: Path = REAL) -> None:
@@ -75,7 +58,7 @@ def main(data: Path = REAL) -> None:
     missed = False
     print(
         f"{'file':30} {'format':7} {'own bytes':>10} {'ours':>10} {'ratio':>6} {'target':>6} "
-        f"{'objects':>9} {'own':>8} {'ours':>8}"
+        f"{'objects':>9}"
     )
     for name, facts in json.loads((data / "expected.json").read_text()).items():
         model = facts["sonar_model"]

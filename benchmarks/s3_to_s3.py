@@ -24,6 +24,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -33,14 +34,14 @@ import typer
 
 from benchmarks.measuring.grow import grow
 from benchmarks.measuring.latency_proxy import LatencyProxy, latency_proxy
-from benchmarks.measuring.measured import timed
+from benchmarks.measuring.measured import in_turn, timed
 from benchmarks.measuring.servers import INBOX, OUTPUT, s3_server, storage_options
 from flows.conversion import convert
 from flows.publishing.publication import Published
 from flows.rawfile.echopype_reader import import_echopype
 from flows.stores.request import ConversionRequest
 
-Way = Callable[[int], object]
+Way = Callable[[], object]
 
 ROUND_TRIP = 0.03
 _OURS = "echodrop"
@@ -57,34 +58,27 @@ class MeasuredMethod(NamedTuple):
     """Medians of one way to convert: seconds, requests, and processor seconds of S3 and proxy."""
 
     seconds: float
-    requests: int
+    requests: float
     of_servers: float
 
 
-def measured(proxy: LatencyProxy, ways: Mapping[str, tuple[Way, int]]) -> dict[str, MeasuredMethod]:
-    """Run each way the given number of times, after one run that warms caches.
+def measured(
+    proxy: LatencyProxy, ways: Mapping[str, Way], runs: int, *, warm: bool = True
+) -> dict[str, MeasuredMethod]:
+    """Run each way in turn, after one run that warms caches; the medians."""
 
-    They run in turn, so that other load on the machine affects all of them.
-    """
-    found: dict[str, list[tuple[float, int, float]]] = {
-        name: [] for name, (_, runs) in ways.items() if runs
-    }
-    for run in range(-1, max(runs for _, runs in ways.values())):
-        for name, (way, runs) in ways.items():
-            if run >= runs or (run < 0 and name == _SLOW):
-                continue
-            proxy.requests()
-            before = _processor_seconds_of_servers()
-            seconds = timed(partial(way, run))
-            if run >= 0:
-                of_servers = _processor_seconds_of_servers() - before
-                found[name].append((seconds, proxy.requests(), of_servers))
-    medians = {
-        name: map(statistics.median, zip(*each, strict=True)) for name, each in found.items()
-    }
+    def once(way: Way) -> MeasuredMethod:
+        proxy.requests()
+        before = _processor_seconds_of_servers()
+        seconds = timed(way)
+        return MeasuredMethod(seconds, proxy.requests(), _processor_seconds_of_servers() - before)
+
+    measurements = {name: partial(once, way) for name, way in ways.items()}
+    if warm:
+        in_turn(measurements, 1)
     return {
-        name: MeasuredMethod(next(each), int(next(each)), next(each))
-        for name, each in medians.items()
+        name: MeasuredMethod(*map(statistics.median, zip(*found, strict=True)))
+        for name, found in in_turn(measurements, runs).items()
     }
 
 
@@ -101,14 +95,15 @@ class Ways:
         self.etag = hashlib.md5(local.read_bytes(), usedforsecurity=False).hexdigest()
         self.options = storage_options(port)
         self.echopype = import_echopype()
+        self._runs = count()
 
-    def echodrop(self, run: int) -> Published:
+    def echodrop(self) -> Published:
         """Ours: pinned fetch, checks, lossless encoding, publication, verification, manifest."""
         done = convert(
             ConversionRequest(
                 raw_file=f"s3://{INBOX}/{self.key}",
                 sonar_model="EK60",
-                output_path=f"s3://{OUTPUT}/echodrop-{run}/{self.key}.zarr",
+                output_path=f"s3://{OUTPUT}/echodrop-{next(self._runs)}/{self.key}.zarr",
                 output_type="zarr",
                 # As the trigger requests it.
                 overwrite=True,
@@ -125,17 +120,18 @@ class Ways:
             f"s3://{INBOX}/{self.key}", sonar_model="EK60", storage_options=self.options
         )
 
-    def datatree(self, run: int) -> None:
+    def datatree(self) -> None:
         """`DataTree.to_zarr` directly to S3, which echopype's own method does not support."""
         tree = self._open()._tree  # noqa: SLF001 - echopype has no public API for it
         tree.to_zarr(
-            f"s3://{OUTPUT}/datatree-{run}/{self.key}.zarr",
+            f"s3://{OUTPUT}/datatree-{next(self._runs)}/{self.key}.zarr",
             mode="w",
             storage_options=self.options,
         )
 
-    def local_and_put(self, run: int) -> None:
+    def local_and_put(self) -> None:
         """A local store from echopype, copied by s3fs."""
+        run = next(self._runs)
         store = self.scratch / f"put-{run}.zarr"
         self._open().to_zarr(save_path=str(store), overwrite=True)
         s3fs.S3FileSystem(**self.options).put(
@@ -143,9 +139,9 @@ class Ways:
         )
         shutil.rmtree(store)
 
-    def local_only(self, run: int) -> None:
+    def local_only(self) -> None:
         """`open_raw` and `to_zarr` on a local disk, no S3."""
-        store = self.scratch / f"local-{run}.zarr"
+        store = self.scratch / "local.zarr"
         opened = self.echopype.open_raw(str(self.local), sonar_model="EK60")
         opened.to_zarr(save_path=str(store), overwrite=True)
         shutil.rmtree(store)
@@ -156,7 +152,7 @@ def report(name: str, found: Mapping[str, MeasuredMethod]) -> bool:
     ours = found[_OURS]
     print(f"\n{name}")
     print(
-        f"  {_OURS:42}{ours.seconds:9.2f} s{ours.requests:7} requests"
+        f"  {_OURS:42}{ours.seconds:9.2f} s{ours.requests:7.0f} requests"
         f"   S3 and proxy took {ours.of_servers:.2f} s of the same processors"
     )
     met = True
@@ -166,7 +162,7 @@ def report(name: str, found: Mapping[str, MeasuredMethod]) -> bool:
         ratio = ours.seconds / baseline.seconds
         met &= ratio <= TARGETS[label]
         print(
-            f"  {label:42}{baseline.seconds:9.2f} s{baseline.requests:7} requests"
+            f"  {label:42}{baseline.seconds:9.2f} s{baseline.requests:7.0f} requests"
             f"   echodrop takes {ratio:.3f} of it ({1 / ratio:.1f}x faster;"
             f" at most {TARGETS[label]:.3f}: {_verdict(ratio <= TARGETS[label])})",
             flush=True,
@@ -180,17 +176,14 @@ def _verdict(met: bool) -> str:  # noqa: FBT001 - its value is printed
 
 def small_file(raw: Path, way: Ways, proxy: LatencyProxy, runs: int, slow_runs: int) -> bool:
     """Measure the real file; return whether all targets are met."""
-    ways = {
-        _OURS: (way.echodrop, runs),
-        _PUT: (way.local_and_put, runs),
-        _SLOW: (way.datatree, slow_runs),
-    }
-    found = measured(proxy, ways)
+    found = measured(proxy, {_OURS: way.echodrop, _PUT: way.local_and_put}, runs)
+    if slow_runs:
+        found |= measured(proxy, {_SLOW: way.datatree}, slow_runs, warm=False)
     met = report(f"{raw.name}, S3 to S3 at {ROUND_TRIP * 1000:.0f} ms", found)
-    objects = way.echodrop(runs).manifest["output"]["objects"]
+    objects = way.echodrop().manifest["output"]["objects"]
     beyond = found[_OURS].requests - objects
     print(
-        f"  objects {objects}, requests beyond them {beyond}"
+        f"  objects {objects}, requests beyond them {beyond:.0f}"
         f" (at most {REQUESTS_BEYOND_OBJECTS}: {_verdict(beyond <= REQUESTS_BEYOND_OBJECTS)})"
     )
     return met and beyond <= REQUESTS_BEYOND_OBJECTS
@@ -219,11 +212,11 @@ def main(
             grow(raw, grown, large_mb * 1_000_000)
             direct.put_object(Bucket=INBOX, Key=grown.name, Body=grown.read_bytes())
             large = Ways(grown.name, grown, proxy.port, scratch)
-            ways = {_OURS: (large.echodrop, runs), _LOCAL: (large.local_only, runs)}
+            ways = {_OURS: large.echodrop, _LOCAL: large.local_only}
             name = (
                 f"{grown.stat().st_size / 1e6:.0f} MB EK60, S3 to S3 at {ROUND_TRIP * 1000:.0f} ms"
             )
-            met &= report(name, measured(proxy, ways))
+            met &= report(name, measured(proxy, ways, runs))
     sys.exit(not met)
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError
-from botocore.session import get_session
 
 from flows.deployment.stack_images import TARGETS, image_tag
 from release.base_images import unpinned
 from release.code_version import DOCKERFILE, CodeVersion
-from release.images import PLATFORMS, repository_stack
+from release.plan import PLATFORMS, repository_stack
 from release.steps import StepContext
 
 _NO_REPOSITORY = "RepositoryNotFoundException"
@@ -22,51 +20,39 @@ _NO_IMAGE = "ImageNotFoundException"
 
 
 @dataclass(frozen=True)
-class StackPlace:
-    """The account and region of a stack, and the suffix of the region's host names."""
-
-    account: str = "ACCOUNT"
-    region: str = "REGION"
-    suffix: str = "amazonaws.com"
-
-    @property
-    def registry(self) -> str:
-        """Host name of the account's image registry."""
-        return f"{self.account}.dkr.ecr.{self.region}.{self.suffix}"
-
-
-@dataclass(frozen=True)
 class StackFacts:
     """What AWS knows about a stack; the defaults describe an empty account.
 
     Attributes:
+        registry: host name of the account's image registry.
         parameters: parameters of the stack, empty if there is no stack.
         status: status of the stack, empty if there is no stack.
         repository_is_made: whether a release made the image repository.
-        pushed: digests of this version's images, by target.
-        repository_exists: whether there is a repository, from a release or not.
     """
 
-    place: StackPlace = StackPlace()
+    registry: str = "ACCOUNT.dkr.ecr.REGION.amazonaws.com"
     parameters: Mapping[str, str] = field(default_factory=dict)
     status: str = ""
     repository_is_made: bool = False
-    repository_exists: bool = False
-    pushed: Mapping[str, str] = field(default_factory=dict)
 
 
-def place_of(session: boto3.Session) -> StackPlace:
-    """Find out the account and the region of the credentials.
+def facts_of(client: Callable[[str], Any], stack: str) -> StackFacts:
+    """Read from AWS what exists of a stack, except its images.
 
     Raises:
-        BotoCoreError, ClientError: credentials are missing or refused, or no region is set.
+        BotoCoreError, ClientError: credentials or a region are missing, or AWS refuses.
     """
-    # The client of a regional service raises an error that names a missing setting.
-    region = session.client("ecr").meta.region_name
-    account = session.client("sts").get_caller_identity()["Account"]
-    resolver = get_session().get_component("endpoint_resolver")
-    partition = session.get_partition_for_region(region)
-    return StackPlace(account, region, resolver.get_partition_dns_suffix(partition))
+    cloudformation = client("cloudformation")
+    found = stack_of(cloudformation, stack) or {}
+    (data,) = client("ecr").get_authorization_token()["authorizationData"]
+    return StackFacts(
+        registry=data["proxyEndpoint"].removeprefix("https://"),
+        parameters={
+            each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])
+        },
+        status=found.get("StackStatus", ""),
+        repository_is_made=repository_is_made(cloudformation, stack),
+    )
 
 
 def stack_of(cloudformation: Any, name: str) -> Mapping[str, Any] | None:  # noqa: ANN401 - a boto3 client

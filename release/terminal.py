@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import boto3
@@ -13,17 +12,9 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from release.code_version import code_version
-from release.facts import (
-    StackFacts,
-    missing_for_build,
-    place_of,
-    pushed_images,
-    repository_is_made,
-    stack_of,
-)
-from release.images import ImageWork, images_plan
+from release.facts import StackFacts, facts_of, missing_for_build, pushed_images
 from release.parameters import given_parameters, kept_parameters, merged, problems_of
-from release.release import deploy_plan
+from release.plan import ImageWork, deploy_plan, images_plan
 from release.steps import Step, StepContext, StepFailedError, carry_out
 from release.undeploy import BucketNotOursError, describe_retained, read_deployed, undeploy_plan
 from sandbox.stack.parameters import TemplateError
@@ -61,25 +52,6 @@ def complain(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def find(session: boto3.Session, stack: str) -> StackFacts:
-    """Read from AWS what exists of a stack, except its images.
-
-    Raises:
-        BotoCoreError, ClientError: AWS refuses or does not answer.
-    """
-    cloudformation = session.client("cloudformation")
-    found = stack_of(cloudformation, stack)
-    parameters = {
-        each["ParameterKey"]: each["ParameterValue"] for each in (found or {}).get("Parameters", [])
-    }
-    return StackFacts(
-        place=place_of(session),
-        parameters=parameters,
-        status=(found or {}).get("StackStatus", ""),
-        repository_is_made=repository_is_made(cloudformation, stack),
-    )
-
-
 def images(
     *, stack: Stack = "echodrop", parameter: Parameters = None, dry_run: DryRun = False
 ) -> int:
@@ -115,23 +87,23 @@ def release_plan(
     ask: bool = True,
     check: bool = True,
     context: StepContext | None = None,
-    session: boto3.Session | None = None,
 ) -> int:
-    """Release the stack, or only its images; see the commands. Tests give context and session."""
+    """Release the stack, or only its images; see the commands. Tests give the context."""
     context = context or terminal_context()
     code = code_version()
     if code is None:
         complain("a release needs a checkout, but the Dockerfile is missing")
         return NOT_READY
+    repository_exists, pushed = False, dict[str, str]()
     try:
         requested = {**kept_parameters(), **given_parameters(words)}
-        found, problems = _found(session or boto3.Session(), stack, dry_run=dry_run)
+        found, problems = _found(context, stack, dry_run=dry_run)
         values = merged(found.parameters, requested)
         architecture = values.get("CpuArchitecture", "ARM64")
         repository = values.get("ImageRepository", stack)
-        if found.place.account.isdigit():
-            there, pushed = pushed_images(context.client("ecr"), repository, code, architecture)
-            found = replace(found, repository_exists=there, pushed=pushed)
+        if not problems:
+            ecr = context.client("ecr")
+            repository_exists, pushed = pushed_images(ecr, repository, code, architecture)
     except (BotoCoreError, ClientError, TemplateError) as error:
         complain(f"stack {stack}: {error}")
         return NOT_READY
@@ -148,16 +120,16 @@ def release_plan(
         )
     work = ImageWork(
         stack=stack,
-        registry=found.place.registry,
+        registry=found.registry,
         repository=repository,
-        ours=found.repository_is_made or not found.repository_exists,
+        ours=found.repository_is_made or not repository_exists,
         code=code,
         architecture=architecture,
-        pushed=found.pushed,
+        pushed=pushed,
     )
     if work.missing:
         problems += missing_for_build(context, architecture)
-    if found.repository_exists and not found.repository_is_made:
+    if repository_exists and not found.repository_is_made:
         say(f"image repository {repository} was not made by a release and stays unchanged")
     say(f"code {code.version}, commit {code.revision or 'unknown'}")
     steps = (
@@ -166,10 +138,10 @@ def release_plan(
     return _carry_out(steps, context, problems, dry_run=dry_run)
 
 
-def _found(session: boto3.Session, stack: str, *, dry_run: bool) -> tuple[StackFacts, list[str]]:
+def _found(context: StepContext, stack: str, *, dry_run: bool) -> tuple[StackFacts, list[str]]:
     """What AWS knows about the stack; without AWS a dry run assumes an empty account."""
     try:
-        return find(session, stack), []
+        return facts_of(context.client, stack), []
     except (BotoCoreError, ClientError) as error:
         if not dry_run:
             raise

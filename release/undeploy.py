@@ -8,10 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from release.aws_steps import NO_BUCKET, await_tasks, delete_objects, delete_stack
 from release.facts import repository_is_made, stack_of
-from release.images import FOLDER, repository_stack
-from release.prefect_steps import delete_prefect_objects, pause_pool
+from release.plan import FOLDER, repository_stack
+from release.removal_steps import (
+    NO_BUCKET,
+    await_tasks,
+    delete_objects,
+    delete_prefect_objects,
+    delete_stack,
+    pause_pool,
+)
 from release.steps import Step, aws_call
 
 _GONE = frozenset({"ResourceNotFoundException", "NotFoundException", "KMSInvalidStateException"})

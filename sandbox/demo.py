@@ -2,21 +2,27 @@
 
 import glob
 import json
+import shlex
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from botocore import UNSIGNED
 from botocore.config import Config
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
+from rich.table import Table
 
+from flows.core.locations import PICTURE_SUFFIX
+from flows.publishing.manifest import manifest_rows
 from flows.stores import durable_files
 from flows.stores.object_store import ObjectStore
-from sandbox.demo_report import DemoResult, report_of
 from sandbox.inbox import SandboxInbox
-from sandbox.parts.errors import SandboxError
+from sandbox.parts.processes import SandboxError
 from sandbox.parts.signals import ended_by_signals
 from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.progress import shown_progress
@@ -33,6 +39,40 @@ _PATIENCE = 600.0
 
 class DemoError(SandboxError):
     """The demo failed; the message names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """The downloaded output: its manifest, and the local copy with its products beside it."""
+
+    manifest: Mapping[str, Any]
+    path: Path
+
+    @property
+    def verified(self) -> bool:
+        """Whether the manifest records that every object was listed and objects were read back."""
+        verification = self.manifest["verification"]
+        listed: int = verification["objects_listed"]
+        objects: int = self.manifest["output"]["objects"]
+        read: int = verification["objects_read"]
+        return listed == objects and read > 0
+
+    def how_to_open(self) -> str:
+        """Return the lines of Python that open the local copy."""
+        return (
+            "\nOpen it:\n"
+            "  from echodrop import open_output\n"
+            f"  echodata = open_output({str(self.path)!r})\n"
+            '  print(echodata["Sonar/Beam_group1"])\n'
+        )
+
+    def how_to_look(self) -> str:
+        """Return the picture's address, and the line that opens the gallery."""
+        picture = self.path.with_name(self.path.name + PICTURE_SUFFIX)
+        address = picture.absolute().as_uri() if picture.is_file() else "not made, see the log"
+        return (
+            f"Picture:  {address}\nGallery:  echodrop gallery {shlex.quote(str(self.path.parent))}"
+        )
 
 
 def run_demo(
@@ -110,16 +150,11 @@ def _public_object(uri: str, inputs: Path, console: Console) -> Path:
 
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     client = boto3.client("s3", config=Config(signature_version=UNSIGNED))
-    stem = key.rpartition(".")[0]
     try:
-        beside = client.list_objects_v2(Bucket=bucket, Prefix=stem).get("Contents", [])
-        wanted = {key} | {
-            item["Key"]
-            for item in beside
-            if item["Key"].rpartition(".")[0] == stem
-            and Path(item["Key"]).suffix.lower() in _COMPANIONS
-        }
-        for each in sorted(wanted):
+        stem = key.rpartition(".")[0]
+        listed = client.list_objects_v2(Bucket=bucket, Prefix=stem).get("Contents", [])
+        beside = {item["Key"] for item in listed if _is_companion(item["Key"], key)}
+        for each in sorted({key} | beside):
             console.print(f"Downloading s3://{bucket}/{each}")
             client.download_file(bucket, each, str(inputs / Path(each).name))
     except (BotoCoreError, ClientError) as error:
@@ -133,7 +168,12 @@ def _upload(
     """Upload the file as a user would, its companion files first."""
     s3 = sandbox.client("s3")
     bucket = sandbox.names.inbox_bucket
-    for companion in sorted(_companions(source)):
+    # All but Simrad's and Nortek's files need the settings XML in their folder.
+    needs_settings = source.suffix.lower() not in {".raw", ".ad2cp"}
+    for companion in sorted(each for each in source.parent.iterdir() if each.is_file()):
+        is_settings = needs_settings and companion.suffix.lower() == ".xml"
+        if not (is_settings or _is_companion(companion.name, source.name)):
+            continue
         s3.upload_file(str(companion), bucket, f"demo/{companion.name}")
         console.print(f"Uploaded {companion.name} to s3://{bucket}/demo/")
     metadata = {"Metadata": {"sonar-model": sonar_model}} if sonar_model else None
@@ -141,14 +181,9 @@ def _upload(
     console.print(f"Uploaded {source.name} to s3://{bucket}/demo/")
 
 
-def _companions(source: Path) -> Iterator[Path]:
-    """Yield the companion files of `source`: same stem, or a settings XML in its folder."""
-    for beside in source.parent.iterdir():
-        suffix = beside.suffix.lower()
-        same_stem = beside.stem == source.stem and suffix in _COMPANIONS
-        settings = suffix == ".xml" and source.suffix.lower() not in {".raw", ".ad2cp"}
-        if beside.is_file() and (same_stem or settings):
-            yield beside
+def _is_companion(name: str, of: str) -> bool:
+    stem, _, extension = name.rpartition(".")
+    return stem == of.rpartition(".")[0] and f".{extension.lower()}" in _COMPANIONS
 
 
 def _followed_run(sandbox: Sandbox, key: str, console: Console, status: Status) -> FlowRunInfo:
@@ -197,3 +232,16 @@ def _download_result(sandbox: Sandbox, run: FlowRunInfo, target: Path) -> DemoRe
         s3.download_file(bucket, each, str(path))
     manifest = json.loads(local.with_name(f"{local.name}.manifest.json").read_text())
     return DemoResult(manifest, local)
+
+
+def report_of(result: DemoResult, seconds: float) -> Table:
+    """Return the result as a table; `seconds` are from the upload's start to the run's end."""
+    table = Table(show_header=False, title=result.path.name)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for row in manifest_rows(result.manifest):
+        table.add_row(row["fact"], escape(row["value"]))
+    table.add_row("upload to completion", f"{seconds:.1f} s")
+    table.add_row("saved at", escape(str(result.path)))
+    table.add_row("result", "[green]verified[/green]" if result.verified else "[red]not verified")
+    return table

@@ -11,13 +11,12 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from sandbox.aws.aws_resources import keep_tasks_running, make_stack, put_credential
-from sandbox.aws.task_definitions import environment_of
+from sandbox.aws.ecs_tasks import environment_of
 from sandbox.parts import postgresql
 from sandbox.parts.environments import aws_environment, system_environment
-from sandbox.parts.errors import SandboxError
 from sandbox.parts.orphans import MARK
 from sandbox.parts.ports import free_port
-from sandbox.parts.processes import Part
+from sandbox.parts.processes import Part, SandboxError
 from sandbox.prefect import prefect_server
 
 if TYPE_CHECKING:

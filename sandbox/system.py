@@ -6,13 +6,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
-
-import boto3
+from typing import Self
 
 from sandbox.aws.aws_resources import VISIBILITY_TIMEOUT
 from sandbox.parts import postgresql
-from sandbox.parts.environments import REGION, aws_environment, prefect_environment
+from sandbox.parts.environments import aws_clients, aws_environment, prefect_environment
 from sandbox.parts.orphans import end_marked_processes, start_watchdog
 from sandbox.parts.part_set import PartSet
 from sandbox.parts.ports import HOST
@@ -64,10 +62,6 @@ class SandboxOptions:
         return self.triggers or most
 
 
-def _ignore_progress(part: str, state: str) -> None:
-    del part, state
-
-
 class Sandbox:
     """The running system; a context manager that ends all its processes.
 
@@ -78,7 +72,7 @@ class Sandbox:
         self,
         folder: Path = DEFAULT,
         options: SandboxOptions | None = None,
-        on_progress: Callable[[str, str], None] = _ignore_progress,
+        on_progress: Callable[[str, str], object] = lambda _part, _state: None,
     ) -> None:
         """Create a sandbox; `start` or `with` starts it.
 
@@ -92,6 +86,8 @@ class Sandbox:
         self._watchdog: subprocess.Popen[bytes] | None = None
         self.aws_port, self.prefect_port = self.state.port("aws"), self.state.port("prefect")
         self.aws_endpoint_url = f"http://{HOST}:{self.aws_port}"
+        #: Returns a boto3 client of the sandbox's AWS by its service.
+        self.client = aws_clients(self.aws_endpoint_url)
         self.gallery_port = self.state.port("gallery")
         self.gallery_url = f"http://{HOST}:{self.gallery_port}/"
         self.ui_url = f"http://{HOST}:{self.prefect_port}"
@@ -136,17 +132,6 @@ class Sandbox:
             **aws_environment(self.aws_endpoint_url),
             **prefect_environment(self.state.prefect_home, self.prefect_api_url),
         }
-
-    def client(self, service: str) -> Any:  # noqa: ANN401 - any service's client
-        """Return a boto3 client of the sandbox's AWS."""
-        variables = aws_environment(self.aws_endpoint_url)
-        return boto3.session.Session().client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
-            endpoint_url=self.aws_endpoint_url,
-            region_name=REGION,
-            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-        )
 
     def start(self) -> None:
         """Start every part and wait until the system is ready.

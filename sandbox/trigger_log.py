@@ -42,25 +42,19 @@ class NewLines:
         return lines
 
 
-class TriggerLog:
+class TriggerLog(NewLines):
     """Reads new outcomes from the triggers' logs."""
 
     def __init__(self, folder: Path) -> None:
-        self._lines = NewLines(folder, "trigger-*.log")
+        super().__init__(folder, "trigger-*.log")
 
     def new_outcomes(self) -> Iterator[TriggerOutcome]:
         """Yield the outcomes since the last call, one log after another."""
-        for line in self._lines.read():
+        names = ("key", "outcome", "reason", "detail", "message_id", "flow_run_id")
+        for line in self.read():
             try:
                 entry = json.loads(line) if line.startswith("{") else {}
             except ValueError:
                 continue
             if "outcome" in entry:
-                yield TriggerOutcome(
-                    key=entry.get("key") or "",
-                    outcome=entry["outcome"],
-                    reason=entry.get("reason") or "",
-                    detail=entry.get("detail") or "",
-                    message=entry.get("message_id") or "",
-                    run=entry.get("flow_run_id") or "",
-                )
+                yield TriggerOutcome(*(entry.get(name) or "" for name in names))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sandbox.parts.errors import SandboxError
+from sandbox.parts.part_set import Supervisor
+from sandbox.parts.processes import SandboxError
 from sandbox.parts.signals import ended_by_signals
 from sandbox.parts.state_folder import UP
-from sandbox.parts.supervisor import Supervisor
 from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.progress import shown_progress
 from sandbox.start import AWS, restart_aws

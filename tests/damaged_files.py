@@ -1,8 +1,8 @@
 """Damaged variants of real files, each with its expected outcome.
 
-A case is a function from the real file's bytes to the damaged bytes and the expected
-parts of the failure's message. Its offsets come from the small parsers here, which are
-independent of the code under test.
+A case makes, of the real file's bytes, the damaged bytes and the expected parts of the
+failure's message. Its offsets come from the small parsers here, which are independent of
+the code under test.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,6 +19,7 @@ from tests.unit.preflight import azfp6_writer
 
 Outcome = Literal["BadFile", "WrongModel", "UnsupportedDatagram", "Completed"]
 Made = tuple[bytes, tuple[str, ...]]
+Make = Callable[[bytes], Made]
 
 EK60 = "ek60/D20070724-T042400.raw"
 EK80 = "ek80/-1519668699940320059.raw"
@@ -46,7 +47,7 @@ class DamagedFile:
     model: str
     source: str
     outcome: Outcome
-    make: Callable[[bytes], Made]
+    make: Make
 
     def write(self, real_data: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
         """Write the file into `folder`; return its path, and the expected parts of the message."""
@@ -58,20 +59,6 @@ class DamagedFile:
     def xml_path(self, real_data: Path) -> Path | None:
         """The settings XML for the file."""
         return real_data / AZFP_XML if self.model == "AZFP" else None
-
-
-DAMAGED_FILES: list[DamagedFile] = []
-
-
-def _case(
-    model: str, source: str, outcome: Outcome = "BadFile"
-) -> Callable[[Callable[[bytes], Made]], Callable[[bytes], Made]]:
-    def register(make: Callable[[bytes], Made]) -> Callable[[bytes], Made]:
-        name = make.__name__.strip("_").replace("_", "-")
-        DAMAGED_FILES.append(DamagedFile(name, model, source, outcome, make))
-        return make
-
-    return register
 
 
 class DatagramSpan(NamedTuple):
@@ -100,9 +87,29 @@ def datagram_bytes(type_: bytes, body: bytes, ticks: int = 128297246406888251) -
     return size + inner + size
 
 
-def _nth(content: bytes, type_: str, number: int) -> DatagramSpan:
+Place = Callable[[bytes], DatagramSpan]
+
+
+def _nth(type_: str, number: int) -> Place:
     """The `number`-th datagram of a type, from 0; from the end if negative."""
-    return [d for d in simrad_datagrams(content) if d.type == type_][number]
+    return lambda content: [d for d in simrad_datagrams(content) if d.type == type_][number]
+
+
+def _raw0(number: int) -> Place:
+    return _nth("RAW0", number)
+
+
+def _raw3(number: int) -> Place:
+    return _nth("RAW3", number)
+
+
+def _azfp(number: int) -> Place:
+    return lambda _: DatagramSpan(number * AZFP_PING, (number + 1) * AZFP_PING, "")
+
+
+def _ad2cp(number: int) -> Place:
+    start = AD2CP_FIRST_PING + number * AD2CP_PING
+    return lambda _: DatagramSpan(start, start + AD2CP_PING, "")
 
 
 def _filled(content: bytes, start: int, end: int, seed: int | None = None) -> bytes:
@@ -110,10 +117,6 @@ def _filled(content: bytes, start: int, end: int, seed: int | None = None) -> by
     size = end - start
     hole = bytes(size) if seed is None else random.Random(seed).randbytes(size)
     return content[:start] + hole + content[end:]
-
-
-def _patched(content: bytes, at: int, patch: bytes) -> bytes:
-    return content[:at] + patch + content[at + len(patch) :]
 
 
 def _truncated(start: int, *more: str) -> tuple[str, ...]:
@@ -124,696 +127,401 @@ def _hole(start: int, *more: str) -> tuple[str, ...]:
     return (f"hole at byte {start}", f"intact up to byte {start}", *more)
 
 
-# EK60: cuts.
+# Offsets count from the datagram's start; negative ones from its end.
 
 
-@_case("EK60", EK60)
-def ek60_cut_inside_the_first_length(content: bytes) -> Made:
-    return content[:3], ("truncated at byte 0",)
+def _at(span: DatagramSpan, offset: int) -> int:
+    return (span.end if offset < 0 else span.start) + offset
 
 
-@_case("EK60", EK60)
-def ek60_cut_inside_the_configuration(content: bytes) -> Made:
-    return content[:700], ("truncated at byte 0", "CON0")
+def _cut(place: Place, offset: int, *says: str) -> Make:
+    """The file ends inside a datagram."""
+
+    def make(content: bytes) -> Made:
+        span = place(content)
+        return content[: _at(span, offset)], _truncated(span.start, *says)
+
+    return make
 
 
-@_case("EK60", EK60)
-def ek60_cut_inside_a_leading_length(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 72)
-    return content[: ping.start + 2], _truncated(ping.start, "72 pings before")
+def _edit(place: Place, offset: int, says: Sequence[str], edit: Callable[[bytes], bytes]) -> Make:
+    """The bytes from an offset in a datagram on become others."""
+
+    def make(content: bytes) -> Made:
+        span = place(content)
+        at = _at(span, offset)
+        return content[:at] + edit(content[at:]), _hole(span.start, *says)
+
+    return make
 
 
-@_case("EK60", EK60)
-def ek60_cut_inside_a_type(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 40)
-    return content[: ping.start + 6], _truncated(ping.start)
+def _fill(place: Place, offset: int, size: int, *says: str, seed: int | None = None) -> Make:
+    """A hole of zeros, or of random bytes."""
+    return _edit(place, offset, says, lambda rest: _filled(rest, 0, size, seed))
 
 
-@_case("EK60", EK60)
-def ek60_cut_inside_a_time(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 41)
-    return content[: ping.start + 11], _truncated(ping.start, "RAW0")
+def _patch(place: Place, offset: int, patch: bytes, *says: str) -> Make:
+    return _edit(place, offset, says, lambda rest: patch + rest[len(patch) :])
 
 
-@_case("EK60", EK60)
-def ek60_cut_inside_the_samples(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 100)
-    last = "2007-07-24T04:24:28.688826"
-    return content[: ping.start + 5000], _truncated(ping.start, "RAW0", last)
+def _flip(place: Place, offset: int, *says: str, size: int = 4, mask: int = 0xFF) -> Make:
+    """Bits of some bytes are flipped."""
+    return _edit(
+        place, offset, says, lambda rest: bytes(b ^ mask for b in rest[:size]) + rest[size:]
+    )
 
 
-@_case("EK60", EK60)
-def ek60_cut_before_a_trailing_length(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 55)
-    return content[: ping.end - 4], _truncated(ping.start)
+def _drop(place: Place, offset: int, size: int, *says: str) -> Make:
+    """Bytes are missing."""
+    return _edit(place, offset, says, lambda rest: rest[size:])
 
 
-@_case("EK60", EK60)
-def ek60_cut_inside_a_trailing_length(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 10)
-    return content[: ping.end - 2], _truncated(ping.start, "10 pings before")
+def _fill_from(start: int, end: int | None, seed: int | None = None) -> Make:
+    """A hole from one byte of the file to another, or to its end."""
+
+    def make(content: bytes) -> Made:
+        first = next(d for d in simrad_datagrams(content) if d.end > start)
+        return _filled(content, start, end or len(content), seed), _hole(first.start)
+
+    return make
 
 
-@_case("EK60", EK60)
-def ek60_one_byte_short(content: bytes) -> Made:
-    return content[:-1], _truncated(_nth(content, "RAW0", -1).start, "143 pings before")
+def _lost_block(place: Place, offset: int, size: int) -> Make:
+    """Sectors of 512 bytes inside the samples of a datagram are zeros."""
+
+    def make(content: bytes) -> Made:
+        start = place(content).start
+        block = (start + offset) // 512 * 512
+        return _filled(content, block, block + size), _hole(start, "zeros among the samples")
+
+    return make
 
 
-@_case("EK60", EK60)
-def ek60_cut_inside_nmea(content: bytes) -> Made:
-    nmea = _nth(content, "NME0", 60)
-    return content[: nmea.start + 20], _truncated(nmea.start, "NME0")
+def _insert(place: Place, type_: bytes, body: bytes, *says: str) -> Make:
+    """A datagram before another; `{at}` in what the message says is its place."""
+
+    def make(content: bytes) -> Made:
+        at = place(content).start
+        inserted = content[:at] + datagram_bytes(type_, body) + content[at:]
+        return inserted, tuple(each.format(at=at) for each in says)
+
+    return make
 
 
-@_case("EK60", EK60, "Completed")
-def ek60_cut_between_datagrams(content: bytes) -> Made:
-    # Its bytes are those of a shorter recording.
-    return content[: _nth(content, "RAW0", 71).end], ()
+def _behind(garbage: bytes, *says: str) -> Make:
+    return lambda content: (content + garbage, _hole(len(content), *says))
 
 
-# EK60: holes, and wrong lengths.
+def _kept(of: slice, *says: str) -> Make:
+    return lambda content: (content[of], says)
 
 
-@_case("EK60", EK60)
-def ek60_zeros_over_the_first_sector(content: bytes) -> Made:
-    return _filled(content, 0, 512), ("hole at byte 0", "configuration", "lost")
+def _whole(*says: str) -> Make:
+    return lambda content: (content, says)
 
 
-@_case("EK60", EK60)
-def ek60_zeros_over_a_length(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 20)
-    hole = _filled(content, ping.start, ping.start + 4)
-    return hole, _hole(ping.start, f"{ping.end - ping.start} bytes lost", "123 after")
+def _other(content: bytes, *says: str) -> Make:
+    return lambda _: (content, says)
 
 
-@_case("EK60", EK60)
-def ek60_zeros_over_4_kilobytes(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 80)
-    return _filled(content, ping.end - 2000, ping.end + 2096), _hole(ping.start)
+def _up_to(place: Place, *says: str) -> Make:
+    return lambda content: (content[: place(content).end], says)
 
 
-@_case("EK60", EK60)
-def ek60_zeros_over_64_kilobytes(content: bytes) -> Made:
-    first = next(d for d in simrad_datagrams(content) if d.end > 700_000)
-    return _filled(content, 700_000, 765_536), _hole(first.start)
+def _from(place: Place, *says: str) -> Make:
+    return lambda content: (content[place(content).end :], says)
 
 
-@_case("EK60", EK60)
-def ek60_zeros_to_the_end(content: bytes) -> Made:
-    first = next(d for d in simrad_datagrams(content) if d.end > 1_000_000)
-    return _filled(content, 1_000_000, len(content)), _hole(first.start)
+def _doubled(content: bytes) -> Made:
+    return content * 2, (f"second file begins at byte {len(content)}",)
 
 
-@_case("EK60", EK60)
-def ek60_a_lost_block_inside_the_samples(content: bytes) -> Made:
-    ping = next(d for d in simrad_datagrams(content) if d.type == "RAW0" and d.start % 4096 < 1000)
-    block = (ping.start + 88 + 511) // 512 * 512
-    return _filled(content, block, block + 2048), _hole(ping.start, "zeros among the samples")
-
-
-@_case("EK60", EK60)
-def ek60_random_bytes_over_4_kilobytes(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 30)
-    return _filled(content, ping.end - 3000, ping.end + 1096, seed=1), _hole(ping.start)
-
-
-@_case("EK60", EK60)
-def ek60_random_bytes_over_200_kilobytes(content: bytes) -> Made:
-    first = next(d for d in simrad_datagrams(content) if d.end > 300_000)
-    return _filled(content, 300_000, 500_000, seed=2), _hole(first.start)
-
-
-@_case("EK60", EK60)
-def ek60_two_holes(content: bytes) -> Made:
-    first, second = _nth(content, "RAW0", 15), _nth(content, "RAW0", 115)
+def _two_holes(content: bytes) -> Made:
+    first, second = _raw0(15)(content), _raw0(115)(content)
     once = _filled(content, first.start, first.start + 16)
     twice = _filled(once, second.end - 8, second.end, seed=3)
     return twice, _hole(first.start, f"hole at byte {second.start}", "15 pings before")
 
 
-@_case("EK60", EK60)
-def ek60_leading_length_flipped(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 60)
-    flipped = bytes(byte ^ 0xFF for byte in content[ping.start : ping.start + 4])
-    return _patched(content, ping.start, flipped), _hole(ping.start)
+def _zeros_over_a_length(content: bytes) -> Made:
+    ping = _raw0(20)(content)
+    return _fill(_raw0(20), 0, 4, f"{ping.end - ping.start} bytes lost", "123 after")(content)
 
 
-@_case("EK60", EK60)
-def ek60_leading_length_of_two_gigabytes(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 61)
-    return _patched(content, ping.start, struct.pack("<i", 2**31 - 1)), _hole(ping.start)
-
-
-@_case("EK60", EK60)
-def ek60_trailing_length_flipped(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 62)
-    flipped = bytes(byte ^ 0xFF for byte in content[ping.end - 4 : ping.end])
-    return _patched(content, ping.end - 4, flipped), _hole(ping.start, "81 after")
-
-
-@_case("EK60", EK60)
-def ek60_bytes_missing_in_the_middle(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 50)
-    return content[: ping.start + 1000] + content[ping.start + 5000 :], _hole(ping.start)
-
-
-@_case("EK60", EK60)
-def ek60_ping_of_an_unknown_transceiver(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 70)
-    return _patched(content, ping.start + 16, b"\x63\x00"), _hole(ping.start, "transceiver 99")
-
-
-@_case("EK60", EK60)
-def ek60_more_samples_than_bytes(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 70)
-    return _patched(content, ping.start + 84, struct.pack("<i", 9999)), _hole(ping.start, "9999")
-
-
-@_case("EK60", EK60)
-def ek60_fewer_samples_than_bytes(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 70)
-    return _patched(content, ping.start + 84, struct.pack("<i", 100)), _hole(ping.start, "100")
-
-
-@_case("EK60", EK60)
-def ek60_no_samples_in_spite_of_its_bytes(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 70)
-    return _patched(content, ping.start + 84, bytes(4)), _hole(ping.start, "the 0 samples")
-
-
-@_case("EK60", EK60)
-def ek60_ping_without_a_time(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 70)
-    return _patched(content, ping.start + 8, bytes(8)), _hole(ping.start, "time")
-
-
-@_case("EK60", EK60)
-def ek60_garbage_behind_the_end(content: bytes) -> Made:
-    return content + b"\n-- end of transfer --\n" * 20, _hole(len(content), "144 pings before")
-
-
-# EK60: other things in the file.
-
-
-@_case("EK60", EK60)
-def ek60_header_alone(content: bytes) -> Made:
-    return content[: _nth(content, "CON0", 0).end], ("no pings",)
-
-
-@_case("EK60", EK60)
-def ek60_pings_missing(content: bytes) -> Made:
+def _pings_missing(content: bytes) -> Made:
     kept = [content[d.start : d.end] for d in simrad_datagrams(content) if d.type != "RAW0"]
     return b"".join(kept), ("no pings",)
 
 
-@_case("EK60", EK60)
-def ek60_header_missing(content: bytes) -> Made:
-    return content[_nth(content, "CON0", 0).end :], ("configuration", "lost")
-
-
-@_case("EK60", EK60)
-def ek60_two_files_in_one(content: bytes) -> Made:
-    return content + content, (f"second file begins at byte {len(content)}",)
-
-
-@_case("EK60", EK60, "UnsupportedDatagram")
-def ek60_datagram_of_an_unknown_type(content: bytes) -> Made:
-    at = _nth(content, "NME0", 5).start
-    return content[:at] + datagram_bytes(b"XYZ7", b"12345678") + content[at:], (
-        "XYZ7",
-        f"byte {at}",
-    )
-
-
-@_case("EK60", EK60, "UnsupportedDatagram")
-def ek60_ping_datagram_of_another_version(content: bytes) -> Made:
-    at = _nth(content, "RAW0", 5).start
-    return content[:at] + datagram_bytes(b"RAW1", bytes(200)) + content[at:], ("RAW1",)
-
-
-@_case("EK60", EK60, "Completed")
-def ek60_power_becomes_power_and_angle(content: bytes) -> Made:
+def _power_without_angles(content: bytes) -> Made:
     # As after a change of settings: the ping has no angles, and its header shows that.
-    ping = _nth(content, "RAW0", 70)
+    ping = _raw0(70)(content)
     body = content[ping.start + 4 : ping.end - 4]
     mode, samples = struct.unpack_from("<h", body, 14)[0], struct.unpack_from("<i", body, 80)[0]
     assert mode == 3
     power = body[:14] + struct.pack("<h", 1) + body[16 : 84 + 2 * samples]
     length = struct.pack("<i", len(power))
-    patched = content[: ping.start] + length + power + length + content[ping.end :]
-    return patched, ()
+    return content[: ping.start] + length + power + length + content[ping.end :], ()
 
 
-@_case("EK60", EK60, "UnsupportedDatagram")
-def ek60_two_transceivers_with_one_channel_id(content: bytes) -> Made:
+def _one_channel_id(content: bytes) -> Made:
     first = content[532:660]
     ping = next(d for d in simrad_datagrams(content) if content[d.start + 16 :][:1] == b"\x02")
     says = ("transceivers 1 and 2", first.rstrip(b"\x00").decode(), f"byte {ping.start}")
-    return _patched(content, 532 + 320, first), says
+    return content[:852] + first + content[980:], says
 
 
-@_case("EK60", EK60)
-def ek60_kind_of_samples_flipped(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 70)
-    return _patched(content, ping.start + 18, struct.pack("<h", 1)), _hole(ping.start, "samples")
-
-
-@_case("EK60", EK60, "Completed")
-def ek60_annotation_added(content: bytes) -> Made:
-    at = _nth(content, "NME0", 5).start
-    return content[:at] + datagram_bytes(b"TAG0", b"trawl in\x00\x00\x00\x00") + content[at:], ()
-
-
-# Files that are not raw files.
-
-
-@_case("EK60", EK60)
-def zero_length(content: bytes) -> Made:
-    return b"", ("empty",)
-
-
-@_case("EK60", EK60)
-def text_named_raw(content: bytes) -> Made:
-    return b"cruise log, leg 2\n" * 500, ("not an EK60 file",)
-
-
-@_case("EK60", EK60)
-def random_bytes_named_raw(content: bytes) -> Made:
-    return random.Random(4).randbytes(100_000), ("not an EK60 file",)
-
-
-@_case("EK60", EK60)
-def zeros_named_raw(content: bytes) -> Made:
-    return bytes(100_000), ("not an EK60 file",)
-
-
-@_case("EK60", EK60)
-def compressed_but_named_raw(content: bytes) -> Made:
-    return gzip.compress(content, compresslevel=1, mtime=0), ("not an EK60 file",)
-
-
-@_case("EK80", EK80)
-def netcdf_named_raw(content: bytes) -> Made:
-    return b"\x89HDF\r\n\x1a\n" + bytes(64) + random.Random(5).randbytes(5000), (
-        "not an EK80 file",
-    )
-
-
-# Another model than declared.
-
-
-@_case("EK80", EK60, "WrongModel")
-def ek60_declared_as_ek80(content: bytes) -> Made:
-    return content, ("declared as EK80", "EK60")
-
-
-@_case("EK60", EK80, "WrongModel")
-def ek80_declared_as_ek60(content: bytes) -> Made:
-    return content, ("declared as EK60", "EK80")
-
-
-@_case("AZFP", EK60, "WrongModel")
-def ek60_declared_as_azfp(content: bytes) -> Made:
-    return content, ("declared as AZFP", "EK60")
-
-
-@_case("EK60", AZFP, "WrongModel")
-def azfp_declared_as_ek60(content: bytes) -> Made:
-    return content, ("declared as EK60", "AZFP")
-
-
-@_case("AD2CP", EK80, "WrongModel")
-def ek80_declared_as_ad2cp(content: bytes) -> Made:
-    return content, ("declared as AD2CP", "EK80")
-
-
-@_case("EK80", AD2CP, "WrongModel")
-def ad2cp_declared_as_ek80(content: bytes) -> Made:
-    return content, ("declared as EK80", "AD2CP")
-
-
-@_case("ES70", EK80, "WrongModel")
-def ek80_declared_as_es70(content: bytes) -> Made:
-    return content, ("declared as ES70", "EK80")
-
-
-@_case("EA640", EK60, "WrongModel")
-def ek60_declared_as_ea640(content: bytes) -> Made:
-    return content, ("declared as EA640", "EK60")
-
-
-@_case("AZFP", AZFP_XML, "WrongModel")
-def azfp6_declared_as_azfp(content: bytes) -> Made:
-    return azfp6_writer.azfp6_file(content), ("declared as AZFP", "AZFP6")
-
-
-@_case("AZFP6", AZFP, "WrongModel")
-def azfp_declared_as_azfp6(content: bytes) -> Made:
-    return content, ("declared as AZFP6", "AZFP")
-
-
-# Models that share a format.
-
-
-@_case("ES70", EK60)
-def es70_cut_inside_the_samples(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 100)
-    return content[: ping.start + 5000], _truncated(ping.start, "RAW0", "100 pings before")
-
-
-@_case("ES70", EK60)
-def es70_zeros_over_4_kilobytes(content: bytes) -> Made:
-    ping = _nth(content, "RAW0", 80)
-    return _filled(content, ping.end - 2000, ping.end + 2096), _hole(ping.start)
-
-
-@_case("ES80", EK80_COMPLEX)
-def es80_a_lost_block_inside_complex_samples(content: bytes) -> Made:
-    ping = _nth(content, "RAW3", 4)
-    block = (ping.start + 20_000) // 512 * 512
-    return _filled(content, block, block + 8192), _hole(ping.start, "zeros among the samples")
-
-
-@_case("ES80", EK80)
-def es80_header_alone(content: bytes) -> Made:
-    return content[: _nth(content, "XML0", 0).end], ("no pings",)
-
-
-@_case("EA640", EK80)
-def ea640_one_byte_short(content: bytes) -> Made:
-    return content[:-1], _truncated(simrad_datagrams(content)[-1].start)
-
-
-@_case("EA640", EK80)
-def ea640_trailing_length_flipped(content: bytes) -> Made:
-    ping = _nth(content, "RAW3", 5)
-    return _patched(content, ping.end - 4, b"\xff\xff\xff\xff"), _hole(ping.start)
-
-
-# EK80.
-
-
-@_case("EK80", EK80)
-def ek80_cut_inside_the_configuration(content: bytes) -> Made:
-    return content[:5000], ("truncated at byte 0", "XML0")
-
-
-@_case("EK80", EK80)
-def ek80_cut_inside_parameters(content: bytes) -> Made:
-    xml = _nth(content, "XML0", 6)
-    return content[: xml.start + 100], _truncated(xml.start, "XML0")
-
-
-@_case("EK80", EK80_COMPLEX)
-def ek80_cut_inside_complex_samples(content: bytes) -> Made:
-    ping = _nth(content, "RAW3", 7)
-    return content[: ping.start + 60_000], _truncated(ping.start, "RAW3", "7 pings before")
-
-
-@_case("EK80", EK80_COMPLEX)
-def ek80_one_byte_short(content: bytes) -> Made:
-    return content[:-1], _truncated(_nth(content, "RAW3", -1).start, "9 pings before")
-
-
-@_case("EK80", EK80_COMPLEX)
-def ek80_zeros_over_a_ping_and_its_parameters(content: bytes) -> Made:
-    xml = _nth(content, "XML0", 10)
-    return _filled(content, xml.start + 50, xml.start + 80_000), _hole(xml.start)
-
-
-@_case("EK80", EK80_COMPLEX)
-def ek80_a_lost_block_inside_complex_samples(content: bytes) -> Made:
-    ping = _nth(content, "RAW3", 4)
-    block = (ping.start + 20_000) // 512 * 512
-    return _filled(content, block, block + 8192), _hole(ping.start, "zeros among the samples")
-
-
-@_case("EK80", EK80)
-def ek80_random_bytes_over_parameters(content: bytes) -> Made:
-    xml = _nth(content, "XML0", 6)
-    return _filled(content, xml.start + 30, xml.start + 200, seed=6), _hole(xml.start, "XML")
-
-
-@_case("EK80", EK80)
-def ek80_random_bytes_over_a_channel_name(content: bytes) -> Made:
-    ping = _nth(content, "RAW3", 3)
-    return _filled(content, ping.start + 16, ping.start + 60, seed=7), _hole(ping.start, "channel")
-
-
-@_case("EK80", EK80)
-def ek80_fewer_samples_than_bytes(content: bytes) -> Made:
-    ping = _nth(content, "RAW3", 5)
-    return _patched(content, ping.start + 152, struct.pack("<i", 3)), _hole(ping.start, "3 samples")
-
-
-@_case("EK80", EK80)
-def ek80_trailing_length_flipped(content: bytes) -> Made:
-    ping = _nth(content, "RAW3", 5)
-    return _patched(content, ping.end - 4, b"\xff\xff\xff\xff"), _hole(ping.start)
-
-
-@_case("EK80", EK80)
-def ek80_header_alone(content: bytes) -> Made:
-    return content[: _nth(content, "XML0", 0).end], ("no pings",)
-
-
-@_case("EK80", EK80)
-def ek80_two_files_in_one(content: bytes) -> Made:
-    return content + content, (f"second file begins at byte {len(content)}",)
-
-
-@_case("EK80", EK80)
-def ek80_header_missing(content: bytes) -> Made:
-    return content[_nth(content, "XML0", 0).end :], ("configuration", "lost")
-
-
-@_case("EK80", EK80, "UnsupportedDatagram")
-def ek80_parameters_missing(content: bytes) -> Made:
+def _parameters_missing(content: bytes) -> Made:
     # Removed completely: all bytes are intact, but the ping has no parameters.
-    first = _nth(content, "RAW3", 0)
+    first = _raw3(0)(content)
     before = [d for d in simrad_datagrams(content) if d.type == "XML0" and d.end <= first.start][-1]
     return content[: before.start] + content[before.end :], ("RAW3", "parameters")
 
 
-# AZFP.
-
-
-@_case("AZFP", AZFP)
-def azfp_cut_inside_a_header(content: bytes) -> Made:
-    return content[: 3 * AZFP_PING + 60], _truncated(3 * AZFP_PING, "header", "3 pings before")
-
-
-@_case("AZFP", AZFP)
-def azfp_cut_inside_the_counts(content: bytes) -> Made:
-    return content[: 5 * AZFP_PING + 9000], _truncated(5 * AZFP_PING, "5 pings before")
-
-
-@_case("AZFP", AZFP)
-def azfp_one_byte_short(content: bytes) -> Made:
-    return content[:-1], _truncated(9 * AZFP_PING)
-
-
-@_case("AZFP", AZFP)
-def azfp_cut_inside_the_first_ping(content: bytes) -> Made:
-    return content[:1000], ("truncated at byte 0",)
-
-
-@_case("AZFP", AZFP, "Completed")
-def azfp_cut_between_pings(content: bytes) -> Made:
-    return content[: 6 * AZFP_PING], ()
-
-
-@_case("AZFP", AZFP)
-def azfp_month_13(content: bytes) -> Made:
-    at = 2 * AZFP_PING
-    return _patched(content, at + 14, b"\x00\x0d"), _hole(at, "date", "2015-13-05")
-
-
-@_case("AZFP", AZFP)
-def azfp_flag_broken(content: bytes) -> Made:
-    at = 4 * AZFP_PING
-    return _patched(content, at, b"\xfd\x03"), _hole(at, "flag", "4 pings before", "5 after")
-
-
-@_case("AZFP", AZFP)
-def azfp_zeros_over_20_kilobytes(content: bytes) -> Made:
-    at = 6 * AZFP_PING
-    return _filled(content, at + 8000, at + 28_000), _hole(at)
-
-
-@_case("AZFP", AZFP)
-def azfp_a_lost_kilobyte_inside_the_counts(content: bytes) -> Made:
-    at = 6 * AZFP_PING
-    return _filled(content, at + 1000, at + 2024), _hole(at, "zeros among the counts")
-
-
-@_case("AZFP", AZFP)
-def azfp_random_bytes_over_a_header(content: bytes) -> Made:
-    at = 7 * AZFP_PING
-    return _filled(content, at, at + 124, seed=8), _hole(at)
-
-
-@_case("AZFP", AZFP)
-def azfp_more_bins_than_bytes(content: bytes) -> Made:
-    at = 3 * AZFP_PING
-    return _patched(content, at + 42, b"\x07\xd0"), _hole(at)
-
-
-@_case("AZFP", AZFP)
-def azfp_one_bin_less_than_counts(content: bytes) -> Made:
-    at = 3 * AZFP_PING
-    return _patched(content, at + 42, b"\x03\x45"), _hole(at, "no ping's flag at the end")
-
-
-@_case("AZFP", AZFP)
-def azfp_bytes_missing_in_the_middle(content: bytes) -> Made:
-    at = 5 * AZFP_PING
-    return content[: at + 3000] + content[at + 3012 :], _hole(at, "some of its bytes are missing")
-
-
-@_case("AZFP", AZFP)
-def azfp_bytes_missing_before_the_last_ping(content: bytes) -> Made:
-    at = 8 * AZFP_PING
-    return content[: at + 200] + content[at + 204 :], _hole(at, "some of its bytes are missing")
-
-
-@_case("AZFP", AZFP)
-def azfp_garbage_behind_the_end(content: bytes) -> Made:
-    return content + b"garbage " * 40, _hole(len(content), "10 pings before")
-
-
-@_case("AZFP", AZFP, "UnsupportedDatagram")
-def azfp_gain_changes(content: bytes) -> Made:
-    at = 8 * AZFP_PING
-    return _patched(content, at + 79, b"\x01"), ("ping 9", "gain")
-
-
-@_case("AZFP", "azfp/15100520-Test-Corrupt.01A")
-def azfp_as_found_broken(content: bytes) -> Made:
-    return content, _hole(AZFP_PING, "2015-13-05", f"hole at byte {6 * AZFP_PING}")
-
-
-@_case("AZFP", "azfp/15100520-Test-Var_Chans.01A", "UnsupportedDatagram")
-def azfp_bins_change_between_pings(content: bytes) -> Made:
-    return content, ("ping 2", "number of bins", "837", "838")
-
-
-@_case("AZFP", AZFP)
-def azfp_text(content: bytes) -> Made:
-    return b"AZFP deployment notes\n" * 100, ("not an AZFP file",)
-
-
-# AZFP6: a synthetic file, because there is no real one.
-
-
-@_case("AZFP6", AZFP_XML)
-def azfp6_cut_inside_a_ping(content: bytes) -> Made:
-    whole = azfp6_writer.azfp6_file(content)
-    start = len(whole) - 2 * len(azfp6_writer.ping(0))
-    return whole[: start + 400], _truncated(start, "3 pings before")
-
-
-@_case("AZFP6", AZFP_XML)
-def azfp6_one_byte_short(content: bytes) -> Made:
-    whole = azfp6_writer.azfp6_file(content)
-    return whole[:-1], _truncated(len(whole) - len(azfp6_writer.ping(0)), "4 pings before")
-
-
-@_case("AZFP6", AZFP_XML)
-def azfp6_zeros_over_an_end_flag(content: bytes) -> Made:
-    whole = azfp6_writer.azfp6_file(content)
-    end = len(whole) - 2 * len(azfp6_writer.ping(0))
-    return _filled(whole, end - 8, end - 4), _hole(end - len(azfp6_writer.ping(0)), "end flag")
-
-
-@_case("AZFP6", AZFP_XML)
-def azfp6_settings_broken(content: bytes) -> Made:
-    return azfp6_writer.azfp6_file(content).replace(b"</AZFP>", b"</OOPS>", 1), (
-        "settings XML is broken",
-    )
-
-
-@_case("AZFP6", AZFP_XML)
-def azfp6_text(content: bytes) -> Made:
-    return b"AZFP6 deployment notes\n" * 100, ("not an AZFP6 file",)
-
-
-# AD2CP.
-
-
-@_case("AD2CP", AD2CP)
-def ad2cp_cut_inside_a_header(content: bytes) -> Made:
-    at = AD2CP_FIRST_PING + 100 * AD2CP_PING
-    return content[: at + 5], _truncated(at, "header", "100 pings before")
-
-
-@_case("AD2CP", AD2CP)
-def ad2cp_cut_inside_the_data(content: bytes) -> Made:
-    at = AD2CP_FIRST_PING + 200 * AD2CP_PING
-    return content[: at + 100], _truncated(at, "200 pings before")
-
-
-@_case("AD2CP", AD2CP)
-def ad2cp_one_byte_short(content: bytes) -> Made:
-    return content[:-1], _truncated(len(content) - AD2CP_PING, "419 pings before")
-
-
-@_case("AD2CP", AD2CP, "Completed")
-def ad2cp_cut_between_records(content: bytes) -> Made:
-    return content[: AD2CP_FIRST_PING + 50 * AD2CP_PING], ()
-
-
-@_case("AD2CP", AD2CP)
-def ad2cp_header_checksum_wrong(content: bytes) -> Made:
-    at = AD2CP_FIRST_PING + 30 * AD2CP_PING
-    wrong = bytes([content[at + 8] ^ 1])
-    return _patched(content, at + 8, wrong), _hole(at, "checksum of the record's header")
-
-
-@_case("AD2CP", AD2CP)
-def ad2cp_data_checksum_wrong(content: bytes) -> Made:
-    at = AD2CP_FIRST_PING + 40 * AD2CP_PING
-    wrong = bytes([content[at + 150] ^ 0x10])
-    return _patched(content, at + 150, wrong), _hole(at, "checksum of the record's data")
-
-
-@_case("AD2CP", AD2CP)
-def ad2cp_zeros_over_a_kilobyte(content: bytes) -> Made:
-    at = AD2CP_FIRST_PING + 60 * AD2CP_PING
-    return _filled(content, at + 20, at + 1044), _hole(at, "60 pings before", "356 after")
-
-
-@_case("AD2CP", AD2CP)
-def ad2cp_random_bytes_over_10_kilobytes(content: bytes) -> Made:
-    at = AD2CP_FIRST_PING + 70 * AD2CP_PING
-    return _filled(content, at, at + 10_000, seed=9), _hole(at, "70 pings before")
-
-
-@_case("AD2CP", AD2CP)
-def ad2cp_configuration_alone(content: bytes) -> Made:
-    return content[:AD2CP_FIRST_PING], ("no pings",)
-
-
-@_case("AD2CP", AD2CP)
-def ad2cp_configuration_missing(content: bytes) -> Made:
-    return content[AD2CP_FIRST_PING:], ("configuration", "lost")
-
-
-@_case("AD2CP", AD2CP, "UnsupportedDatagram")
-def ad2cp_record_of_an_unknown_id(content: bytes) -> Made:
-    data = bytes(16)
-    body = struct.pack("<BBBBHH", 0xA5, 10, 0x99, 0x10, len(data), 0xB58C)
-    own = (0xB58C + sum(struct.unpack("<4H", body))) & 0xFFFF
-    return content + body + struct.pack("<H", own) + data, ("0x99",)
-
-
-@_case("AD2CP", AD2CP, "UnsupportedDatagram")
-def ad2cp_record_of_an_unknown_id_with_the_longer_header(content: bytes) -> Made:
-    body = struct.pack("<BBBBIH", 0xA5, 12, 0x99, 0x10, 16, 0xB58C)
-    own = (0xB58C + sum(struct.unpack("<5H", body))) & 0xFFFF
-    return content + body + struct.pack("<H", own) + bytes(16), ("0x99",)
-
-
-@_case("AD2CP", AD2CP)
-def ad2cp_garbage_behind_the_end(content: bytes) -> Made:
-    return content + b"\x00" * 300, _hole(len(content), "420 pings before")
+def _azfp6(edit: Callable[[bytes, int], Made]) -> Make:
+    """Of a synthetic file, because there is no real one; `edit` gets the size of a ping, too."""
+    return lambda xml: edit(azfp6_writer.azfp6_file(xml), len(azfp6_writer.ping(0)))
+
+
+def _azfp6_whole(*says: str) -> Make:
+    return _azfp6(lambda whole, _: (whole, says))
+
+
+def _unknown_record(layout: str, header: int, length: int) -> Make:
+    body = struct.pack(layout, 0xA5, header, 0x99, 0x10, length, 0xB58C)
+    own = (0xB58C + sum(struct.unpack(f"<{len(body) // 2}H", body))) & 0xFFFF
+    return lambda content: (content + body + struct.pack("<H", own) + bytes(length), ("0x99",))
+
+
+# By the declared model and the real file.
+_BAD: dict[tuple[str, str], dict[str, Make]] = {
+    ("EK60", EK60): {
+        "ek60-cut-inside-the-first-length": _kept(slice(3), "truncated at byte 0"),
+        "ek60-cut-inside-the-configuration": _kept(slice(700), "truncated at byte 0", "CON0"),
+        "ek60-cut-inside-a-leading-length": _cut(_raw0(72), 2, "72 pings before"),
+        "ek60-cut-inside-a-type": _cut(_raw0(40), 6),
+        "ek60-cut-inside-a-time": _cut(_raw0(41), 11, "RAW0"),
+        "ek60-cut-inside-the-samples": _cut(_raw0(100), 5000, "RAW0", "2007-07-24T04:24:28.688826"),
+        "ek60-cut-before-a-trailing-length": _cut(_raw0(55), -4),
+        "ek60-cut-inside-a-trailing-length": _cut(_raw0(10), -2, "10 pings before"),
+        "ek60-one-byte-short": _cut(_raw0(-1), -1, "143 pings before"),
+        "ek60-cut-inside-nmea": _cut(_nth("NME0", 60), 20, "NME0"),
+        "ek60-zeros-over-the-first-sector": lambda content: (
+            _filled(content, 0, 512),
+            ("hole at byte 0", "configuration", "lost"),
+        ),
+        "ek60-zeros-over-a-length": _zeros_over_a_length,
+        "ek60-zeros-over-4-kilobytes": _fill(_raw0(80), -2000, 4096),
+        "ek60-zeros-over-64-kilobytes": _fill_from(700_000, 765_536),
+        "ek60-zeros-to-the-end": _fill_from(1_000_000, None),
+        "ek60-a-lost-block-inside-the-samples": _lost_block(
+            lambda content: next(
+                d for d in simrad_datagrams(content) if d.type == "RAW0" and d.start % 4096 < 1000
+            ),
+            88 + 511,
+            2048,
+        ),
+        "ek60-random-bytes-over-4-kilobytes": _fill(_raw0(30), -3000, 4096, seed=1),
+        "ek60-random-bytes-over-200-kilobytes": _fill_from(300_000, 500_000, seed=2),
+        "ek60-two-holes": _two_holes,
+        "ek60-leading-length-flipped": _flip(_raw0(60), 0),
+        "ek60-leading-length-of-two-gigabytes": _patch(_raw0(61), 0, b"\xff\xff\xff\x7f"),
+        "ek60-trailing-length-flipped": _flip(_raw0(62), -4, "81 after"),
+        "ek60-bytes-missing-in-the-middle": _drop(_raw0(50), 1000, 4000),
+        "ek60-ping-of-an-unknown-transceiver": _patch(_raw0(70), 16, b"\x63\0", "transceiver 99"),
+        "ek60-more-samples-than-bytes": _patch(_raw0(70), 84, struct.pack("<i", 9999), "9999"),
+        "ek60-fewer-samples-than-bytes": _patch(_raw0(70), 84, struct.pack("<i", 100), "100"),
+        "ek60-no-samples-in-spite-of-its-bytes": _patch(_raw0(70), 84, bytes(4), "the 0 samples"),
+        "ek60-ping-without-a-time": _patch(_raw0(70), 8, bytes(8), "time"),
+        "ek60-garbage-behind-the-end": _behind(
+            b"\n-- end of transfer --\n" * 20, "144 pings before"
+        ),
+        "ek60-header-alone": _up_to(_nth("CON0", 0), "no pings"),
+        "ek60-pings-missing": _pings_missing,
+        "ek60-header-missing": _from(_nth("CON0", 0), "configuration", "lost"),
+        "ek60-two-files-in-one": _doubled,
+        "ek60-kind-of-samples-flipped": _patch(_raw0(70), 18, struct.pack("<h", 1), "samples"),
+        "zero-length": _other(b"", "empty"),
+        "text-named-raw": _other(b"cruise log, leg 2\n" * 500, "not an EK60 file"),
+        "random-bytes-named-raw": _other(random.Random(4).randbytes(100_000), "not an EK60 file"),
+        "zeros-named-raw": _other(bytes(100_000), "not an EK60 file"),
+        "compressed-but-named-raw": lambda content: (
+            gzip.compress(content, compresslevel=1, mtime=0),
+            ("not an EK60 file",),
+        ),
+    },
+    ("ES70", EK60): {
+        "es70-cut-inside-the-samples": _cut(_raw0(100), 5000, "RAW0", "100 pings before"),
+        "es70-zeros-over-4-kilobytes": _fill(_raw0(80), -2000, 4096),
+    },
+    ("ES80", EK80_COMPLEX): {
+        "es80-a-lost-block-inside-complex-samples": _lost_block(_raw3(4), 20_000, 8192),
+    },
+    ("ES80", EK80): {"es80-header-alone": _up_to(_nth("XML0", 0), "no pings")},
+    ("EA640", EK80): {
+        "ea640-one-byte-short": _cut(lambda content: simrad_datagrams(content)[-1], -1),
+        "ea640-trailing-length-flipped": _patch(_raw3(5), -4, b"\xff\xff\xff\xff"),
+    },
+    ("EK80", EK80): {
+        "netcdf-named-raw": _other(
+            b"\x89HDF\r\n\x1a\n" + bytes(64) + random.Random(5).randbytes(5000),
+            "not an EK80 file",
+        ),
+        "ek80-cut-inside-the-configuration": _kept(slice(5000), "truncated at byte 0", "XML0"),
+        "ek80-cut-inside-parameters": _cut(_nth("XML0", 6), 100, "XML0"),
+        "ek80-random-bytes-over-parameters": _fill(_nth("XML0", 6), 30, 170, "XML", seed=6),
+        "ek80-random-bytes-over-a-channel-name": _fill(_raw3(3), 16, 44, "channel", seed=7),
+        "ek80-fewer-samples-than-bytes": _patch(_raw3(5), 152, struct.pack("<i", 3), "3 samples"),
+        "ek80-trailing-length-flipped": _patch(_raw3(5), -4, b"\xff\xff\xff\xff"),
+        "ek80-header-alone": _up_to(_nth("XML0", 0), "no pings"),
+        "ek80-two-files-in-one": _doubled,
+        "ek80-header-missing": _from(_nth("XML0", 0), "configuration", "lost"),
+    },
+    ("EK80", EK80_COMPLEX): {
+        "ek80-cut-inside-complex-samples": _cut(_raw3(7), 60_000, "RAW3", "7 pings before"),
+        "ek80-one-byte-short": _cut(_raw3(-1), -1, "9 pings before"),
+        "ek80-zeros-over-a-ping-and-its-parameters": _fill(_nth("XML0", 10), 50, 79_950),
+        "ek80-a-lost-block-inside-complex-samples": _lost_block(_raw3(4), 20_000, 8192),
+    },
+    ("AZFP", AZFP): {
+        "azfp-cut-inside-a-header": _cut(_azfp(3), 60, "header", "3 pings before"),
+        "azfp-cut-inside-the-counts": _cut(_azfp(5), 9000, "5 pings before"),
+        "azfp-one-byte-short": _cut(_azfp(9), -1),
+        "azfp-cut-inside-the-first-ping": _kept(slice(1000), "truncated at byte 0"),
+        "azfp-month-13": _patch(_azfp(2), 14, b"\x00\x0d", "date", "2015-13-05"),
+        "azfp-flag-broken": _patch(_azfp(4), 0, b"\xfd\x03", "flag", "4 pings before", "5 after"),
+        "azfp-zeros-over-20-kilobytes": _fill(_azfp(6), 8000, 20_000),
+        "azfp-a-lost-kilobyte-inside-the-counts": _fill(
+            _azfp(6), 1000, 1024, "zeros among the counts"
+        ),
+        "azfp-random-bytes-over-a-header": _fill(_azfp(7), 0, 124, seed=8),
+        "azfp-more-bins-than-bytes": _patch(_azfp(3), 42, b"\x07\xd0"),
+        "azfp-one-bin-less-than-counts": _patch(
+            _azfp(3), 42, b"\x03\x45", "no ping's flag at the end"
+        ),
+        "azfp-bytes-missing-in-the-middle": _drop(
+            _azfp(5), 3000, 12, "some of its bytes are missing"
+        ),
+        "azfp-bytes-missing-before-the-last-ping": _drop(
+            _azfp(8), 200, 4, "some of its bytes are missing"
+        ),
+        "azfp-garbage-behind-the-end": _behind(b"garbage " * 40, "10 pings before"),
+        "azfp-text": _other(b"AZFP deployment notes\n" * 100, "not an AZFP file"),
+    },
+    ("AZFP", "azfp/15100520-Test-Corrupt.01A"): {
+        "azfp-as-found-broken": _whole(
+            *_hole(AZFP_PING, "2015-13-05", f"hole at byte {6 * AZFP_PING}")
+        ),
+    },
+    ("AZFP6", AZFP_XML): {
+        "azfp6-cut-inside-a-ping": _azfp6(
+            lambda whole, ping: (
+                whole[: len(whole) - 2 * ping + 400],
+                _truncated(len(whole) - 2 * ping, "3 pings before"),
+            )
+        ),
+        "azfp6-one-byte-short": _azfp6(
+            lambda whole, ping: (whole[:-1], _truncated(len(whole) - ping, "4 pings before"))
+        ),
+        "azfp6-zeros-over-an-end-flag": _azfp6(
+            lambda whole, ping: (
+                _filled(whole, len(whole) - 2 * ping - 8, len(whole) - 2 * ping - 4),
+                _hole(len(whole) - 3 * ping, "end flag"),
+            )
+        ),
+        "azfp6-settings-broken": _azfp6(
+            lambda whole, _: (
+                whole.replace(b"</AZFP>", b"</OOPS>", 1),
+                ("settings XML is broken",),
+            )
+        ),
+        "azfp6-text": _other(b"AZFP6 deployment notes\n" * 100, "not an AZFP6 file"),
+    },
+    ("AD2CP", AD2CP): {
+        "ad2cp-cut-inside-a-header": _cut(_ad2cp(100), 5, "header", "100 pings before"),
+        "ad2cp-cut-inside-the-data": _cut(_ad2cp(200), 100, "200 pings before"),
+        "ad2cp-one-byte-short": lambda content: (
+            content[:-1],
+            _truncated(len(content) - AD2CP_PING, "419 pings before"),
+        ),
+        "ad2cp-header-checksum-wrong": _flip(
+            _ad2cp(30), 8, "checksum of the record's header", size=1, mask=1
+        ),
+        "ad2cp-data-checksum-wrong": _flip(
+            _ad2cp(40), 150, "checksum of the record's data", size=1, mask=0x10
+        ),
+        "ad2cp-zeros-over-a-kilobyte": _fill(_ad2cp(60), 20, 1024, "60 pings before", "356 after"),
+        "ad2cp-random-bytes-over-10-kilobytes": _fill(
+            _ad2cp(70), 0, 10_000, "70 pings before", seed=9
+        ),
+        "ad2cp-configuration-alone": _kept(slice(AD2CP_FIRST_PING), "no pings"),
+        "ad2cp-configuration-missing": _kept(
+            slice(AD2CP_FIRST_PING, None), "configuration", "lost"
+        ),
+        "ad2cp-garbage-behind-the-end": _behind(b"\x00" * 300, "420 pings before"),
+    },
+}
+# Its bytes are those of a shorter recording, or whole.
+_COMPLETED: dict[tuple[str, str], dict[str, Make]] = {
+    ("EK60", EK60): {
+        "ek60-cut-between-datagrams": _up_to(_raw0(71)),
+        "ek60-power-becomes-power-and-angle": _power_without_angles,
+        "ek60-annotation-added": _insert(_nth("NME0", 5), b"TAG0", b"trawl in\x00\x00\x00\x00"),
+    },
+    ("AZFP", AZFP): {"azfp-cut-between-pings": _kept(slice(6 * AZFP_PING))},
+    ("AD2CP", AD2CP): {
+        "ad2cp-cut-between-records": _kept(slice(AD2CP_FIRST_PING + 50 * AD2CP_PING))
+    },
+}
+_UNSUPPORTED: dict[tuple[str, str], dict[str, Make]] = {
+    ("EK60", EK60): {
+        "ek60-datagram-of-an-unknown-type": _insert(
+            _nth("NME0", 5), b"XYZ7", b"12345678", "XYZ7", "byte {at}"
+        ),
+        "ek60-ping-datagram-of-another-version": _insert(_raw0(5), b"RAW1", bytes(200), "RAW1"),
+        "ek60-two-transceivers-with-one-channel-id": _one_channel_id,
+    },
+    ("EK80", EK80): {"ek80-parameters-missing": _parameters_missing},
+    ("AZFP", AZFP): {
+        "azfp-gain-changes": lambda content: (
+            _patch(_azfp(8), 79, b"\x01")(content)[0],
+            ("ping 9", "gain"),
+        ),
+    },
+    ("AZFP", "azfp/15100520-Test-Var_Chans.01A"): {
+        "azfp-bins-change-between-pings": _whole("ping 2", "number of bins", "837", "838"),
+    },
+    ("AD2CP", AD2CP): {
+        "ad2cp-record-of-an-unknown-id": _unknown_record("<BBBBHH", 10, 16),
+        "ad2cp-record-of-an-unknown-id-with-the-longer-header": _unknown_record("<BBBBIH", 12, 16),
+    },
+}
+# The model of the file, and the declared one.
+_WRONG_MODEL = {
+    ("EK60", EK60): ("EK80", "AZFP", "EA640"),
+    ("EK80", EK80): ("EK60", "AD2CP", "ES70"),
+    ("AZFP", AZFP): ("EK60", "AZFP6"),
+    ("AD2CP", AD2CP): ("EK80",),
+    ("AZFP6", AZFP_XML): ("AZFP",),
+}
+
+
+def _damaged_files() -> Iterator[DamagedFile]:
+    outcomes: dict[Outcome, dict[tuple[str, str], dict[str, Make]]] = {
+        "BadFile": _BAD,
+        "Completed": _COMPLETED,
+        "UnsupportedDatagram": _UNSUPPORTED,
+    }
+    for outcome, cases in outcomes.items():
+        for (model, source), makes in cases.items():
+            for name, make in makes.items():
+                yield DamagedFile(name, model, source, outcome, make)
+    for (model, source), others in _WRONG_MODEL.items():
+        for declared in others:
+            says = (f"declared as {declared}", model)
+            make = _azfp6_whole(*says) if model == "AZFP6" else _whole(*says)
+            name = f"{model.lower()}-declared-as-{declared.lower()}"
+            yield DamagedFile(name, declared, source, "WrongModel", make)
+
+
+DAMAGED_FILES = list(_damaged_files())

@@ -73,9 +73,15 @@ class FakeBuckets:
         del operation
         return self
 
-    def paginate(self, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - boto3's
-        """List the inbox, all outputs, or one output, in pages of 1,000."""
-        keys = self._inbox() if Bucket == "inbox" else self._outputs(Prefix)
+    def paginate(
+        self,
+        Bucket: str,  # noqa: N803 - boto3's
+        Prefix: str = "",  # noqa: N803
+        StartAfter: str = "",  # noqa: N803
+    ) -> Iterator[dict[str, Any]]:
+        """List the inbox after a key, all outputs, or one output, in pages of 1,000."""
+        first = int(StartAfter[1:9]) + 1 if StartAfter else 0
+        keys = self._inbox(first) if Bucket == "inbox" else self._outputs(Prefix)
         while page := list(islice(keys, 1000)):
             self.requests["ListObjectsV2"] += 1
             yield {"Contents": page}
@@ -114,8 +120,8 @@ class FakeBuckets:
         decisions = TriggerDecisions(parse_rules(RULES), trigger)
         return OperationsServices(s3, decisions, prefect, prefect)
 
-    def _inbox(self) -> Iterator[dict[str, Any]]:
-        for number in range(self.world.uploads):
+    def _inbox(self, first: int) -> Iterator[dict[str, Any]]:
+        for number in range(first, self.world.uploads):
             yield self._item(f"{name(number)}.raw", number)
 
     def _outputs(self, prefix: str) -> Iterator[dict[str, Any]]:

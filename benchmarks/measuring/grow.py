@@ -1,14 +1,19 @@
-"""Grows a Simrad raw file to a size: benchmarks and tests of memory need valid files of any size.
+"""Grows raw files to a size: benchmarks and tests of memory need valid files of any size.
 
 docs/data-formats.md says what a grown file keeps and changes.
 """
 
 import math
 import re
+import struct
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
+from flows.walk import preflight
+from flows.walk.ad2cp import RAW_ECHOSOUNDER, STRING, checksum
+from flows.walk.sample_index import FLOAT32
 from flows.walk.simrad.framing import Datagram, datagrams
 
 #: Assumed ping interval of a file with one ping: 1 s, in 100 ns.
@@ -19,6 +24,9 @@ _CONFIGURING_XML = frozenset({b"Configuration", b"InitialParameter", b"Environme
 _XML_ROOT = re.compile(rb"<([A-Za-z_]\w*)")
 #: Bytes from a datagram's start to its time.
 _TIME_OFFSET = 8
+# Samples that change places with each other: so few that they stay near their range.
+_MIXED = 32
+_PAIR_BYTES = 8
 
 
 def grow(source: Path, target: Path, wanted_bytes: int) -> int:
@@ -74,3 +82,66 @@ def _configures(datagram: Datagram) -> bool:
         root = _XML_ROOT.search(datagram.head)
         return root is not None and root[1] in _CONFIGURING_XML
     return datagram.type[:3] in {b"CON", b"FIL"}
+
+
+def mix_complex_samples(path: Path, model: str) -> None:
+    """Permute the float32 pairs of each ping among their neighbours, in the file itself.
+
+    Raises:
+        ValueError: the file has no pings.
+    """
+    index = preflight(path, model).samples
+    if index is None:
+        raise ValueError(f"{path}: the file has no pings")
+    chosen = np.random.default_rng(1)
+    content = np.memmap(path, np.uint8, "r+")
+    mixed = (index.sectors > 0) & (index.kind & FLOAT32 > 0)
+    rows = np.stack([index.offset, index.count, index.sectors], axis=1)[mixed]
+    for offset, count, sectors in rows.tolist():
+        blocks = count // _MIXED
+        begin, length = offset + index.header, blocks * _MIXED * sectors * _PAIR_BYTES
+        # One element is one sample with its sectors.
+        samples = content[begin : begin + length].reshape(blocks, _MIXED, sectors * _PAIR_BYTES)
+        order = chosen.permuted(np.tile(np.arange(_MIXED), (blocks, 1)), axis=1)
+        samples[:] = np.take_along_axis(samples, order[:, :, None], 1)
+    content.flush()
+
+
+def grow_records(source: Path, target: Path, wanted_bytes: int) -> None:
+    """Write a file of about that size: the source's strings once, its other records repeatedly.
+
+    Raises:
+        ValueError: the source has no dated records.
+    """
+    records = preflight(source, "AD2CP").records
+    if records is None or not records.is_dated.any():
+        raise ValueError(f"{source} has no dated records")
+    content = source.read_bytes()
+    spans = list(zip(records.offset.tolist(), records.end.tolist(), strict=True))
+    dated = [content[s:e] for (s, e), d in zip(spans, records.is_dated, strict=True) if d]
+    times = records.times[records.is_dated]
+    lasts = (times.max() - times.min()) + np.timedelta64(1, "s")
+    with target.open("wb") as file:
+        for (start, end), id_ in zip(spans, records.id.tolist(), strict=True):
+            if id_ == STRING:
+                file.write(content[start:end])
+        copy = 0
+        while file.tell() < wanted_bytes:
+            for record, time in zip(dated, times, strict=True):
+                file.write(_dated(record, time + copy * lasts))
+            copy += 1
+
+
+def _dated(record: bytes, time: np.datetime64) -> bytes:
+    """The record with another time and correct checksums."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+        microseconds=int(time.astype("datetime64[us]").astype(np.int64))
+    )
+    made = bytearray(record)
+    header = record[1]
+    date = (at.year - 1900, at.month - 1, at.day, at.hour, at.minute, at.second)
+    place = header + (2 if record[2] in RAW_ECHOSOUNDER else 8)
+    struct.pack_into("<6BH", made, place, *date, at.microsecond // 100)
+    struct.pack_into("<H", made, header - 4, checksum(bytes(made[header:])))
+    struct.pack_into("<H", made, header - 2, checksum(bytes(made[: header - 2])))
+    return bytes(made)

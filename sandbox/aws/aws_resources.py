@@ -1,13 +1,13 @@
 """Creates the stack of template.yaml in the sandbox's moto.
 
-moto's CloudFormation ignores most properties, so each resource is created through
-its service's API. Roles, policies, keys, networks, alarms and the dashboard are not
+moto's CloudFormation creates what it creates with all properties; the others are created
+through their service's API. Roles, policies, keys, networks, alarms and the dashboard are not
 created, because moto does not apply them; tests/template checks those.
 """
 
 import json
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.stack.template import Stack
@@ -18,6 +18,10 @@ Client = Callable[[str], Any]
 
 # Seconds; the template has 360, six times the function's timeout.
 VISIBILITY_TIMEOUT = 20
+_BY_CLOUDFORMATION = (
+    *("AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::Events::Rule", "AWS::SSM::Parameter"),
+    *("AWS::Logs::LogGroup", "AWS::ECS::Cluster", "AWS::ECS::Service"),
+)
 
 
 def make_stack(client: Client, stack: Stack, visibility_timeout: int = VISIBILITY_TIMEOUT) -> None:
@@ -25,20 +29,16 @@ def make_stack(client: Client, stack: Stack, visibility_timeout: int = VISIBILIT
 
     SQS delivers a failed notification again after `visibility_timeout` seconds.
     """
-    _make_queues(client, stack, visibility_timeout)
-    _make_topics(client, stack)
-    _make_rules(client, stack)
+    for name in stack.of_type("AWS::ECS::TaskDefinition"):
+        client("ecs").register_task_definition(**stack.task_definition(name))
     _make_buckets(client, stack)
-    for name in stack.of_type("AWS::SSM::Parameter"):
-        parameter = stack.properties(name)
-        client("ssm").put_parameter(
-            **{key: parameter[key] for key in ("Name", "Description", "Type", "Value")},
-            Overwrite=True,
-        )
     for name in stack.of_type("AWS::SecretsManager::Secret"):
-        client("secretsmanager").create_secret(Name=_findable_name(stack, name))
-    _make_tasks(client, stack)
-    _create_outputs(client, stack)
+        # moto finds the stack's ARN by this name; AWS generates its end.
+        arn: str = stack.resolver.resolve({"Ref": name})
+        client("secretsmanager").create_secret(Name=arn.rpartition(":")[2])
+    _create_stack(client, stack, visibility_timeout)
+    for name in stack.of_type("AWS::SNS::Subscription"):
+        client("sns").subscribe(**stack.properties(name))
 
 
 def put_credential(client: Client, stack: Stack, credential: str) -> None:
@@ -48,12 +48,6 @@ def put_credential(client: Client, stack: Stack, credential: str) -> None:
         SecretId=outputs["PrefectSecretName"],
         SecretString=json.dumps({outputs["PrefectSecretKey"]: credential}),
     )
-
-
-def _findable_name(stack: Stack, logical_id: str) -> str:
-    """Return a secret name under which moto finds the stack's ARN; AWS generates its end."""
-    arn: str = stack.resolver.resolve({"Ref": logical_id})
-    return arn.rpartition(":")[2]
 
 
 def keep_tasks_running(endpoint_url: str) -> None:
@@ -70,38 +64,6 @@ def keep_tasks_running(endpoint_url: str) -> None:
     urllib.request.urlopen(url, data=body, timeout=10).close()  # noqa: S310 - a loopback http URL
 
 
-def _make_queues(client: Client, stack: Stack, visibility_timeout: int) -> None:
-    queues = {name: stack.queue_attributes(name) for name in stack.of_type("AWS::SQS::Queue")}
-    queues["UploadQueue"]["VisibilityTimeout"] = str(visibility_timeout)
-    # Dead letter queues have no dead letter queue themselves; they must exist first.
-    for name in sorted(queues, key=lambda name: "RedrivePolicy" in queues[name]):
-        queue = stack.resolver.name(name)
-        client("sqs").create_queue(QueueName=queue, Attributes=queues[name])
-
-
-def _make_topics(client: Client, stack: Stack) -> None:
-    sns = client("sns")
-    for name in stack.of_type("AWS::SNS::Topic"):
-        sns.create_topic(Name=stack.properties(name)["TopicName"])
-    for name in stack.of_type("AWS::SNS::Subscription"):
-        sns.subscribe(**stack.properties(name))
-
-
-def _make_rules(client: Client, stack: Stack) -> None:
-    events = client("events")
-    for name in stack.of_type("AWS::Events::Rule"):
-        rule = stack.properties(name)
-        when = (
-            {"EventPattern": json.dumps(rule["EventPattern"])}
-            if "EventPattern" in rule
-            else {"ScheduleExpression": rule["ScheduleExpression"]}
-        )
-        events.put_rule(Name=rule["Name"], **when)
-        answer = events.put_targets(Rule=rule["Name"], Targets=rule["Targets"])
-        if answer["FailedEntryCount"]:
-            raise ValueError(f"rule {rule['Name']}: {answer['FailedEntries']}")
-
-
 def _make_buckets(client: Client, stack: Stack) -> None:
     s3 = client("s3")
     for name in stack.of_type("AWS::S3::Bucket"):
@@ -116,44 +78,25 @@ def _make_buckets(client: Client, stack: Stack) -> None:
             )
 
 
-def _make_tasks(client: Client, stack: Stack) -> None:
-    ecs = client("ecs")
-    for name in stack.of_type("AWS::ECS::Cluster"):
-        ecs.create_cluster(clusterName=stack.properties(name)["ClusterName"])
-    for name in stack.of_type("AWS::ECS::TaskDefinition"):
-        ecs.register_task_definition(**registration_arguments(stack.task_definition(name)))
-    for name in stack.of_type("AWS::ECS::Service"):
-        service = stack.properties(name)
-        ecs.create_service(
-            cluster=service["Cluster"],
-            serviceName=service["ServiceName"],
-            taskDefinition=service["TaskDefinition"],
-            desiredCount=int(service["DesiredCount"]),
-        )
-
-
-def registration_arguments(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of register_task_definition; moto requires memory per container."""
-    containers = [
-        {**container, "memory": int(definition["memory"])}
-        for container in definition["containerDefinitions"]
-    ]
-    return {**definition, "containerDefinitions": containers}
-
-
-def _create_outputs(client: Client, stack: Stack) -> None:
-    """Create a stack in moto's CloudFormation that has only the outputs and the log groups."""
+def _create_stack(client: Client, stack: Stack, visibility_timeout: int) -> None:
     # AWS generates subnet ids. moto has a default network with ids of its own.
     subnets = client("ec2").describe_subnets()["Subnets"]
     outputs = stack.outputs() | {
         "Subnets": ",".join(subnet["SubnetId"] for subnet in subnets[:2]),
     }
-    groups = {
-        name: {"Type": "AWS::Logs::LogGroup", "Properties": stack.properties(name)}
-        for name in stack.of_type("AWS::Logs::LogGroup")
+    resources: dict[str, dict[str, Any]] = {
+        name: {"Type": kind, "Properties": stack.properties(name)}
+        for kind in _BY_CLOUDFORMATION
+        for name in stack.of_type(kind)
     }
+    resources["UploadQueue"]["Properties"]["VisibilityTimeout"] = visibility_timeout
+    for name in stack.of_type("AWS::ECS::Service"):
+        service = resources[name]["Properties"]
+        service["DesiredCount"] = int(service["DesiredCount"])
+    # Dead letter queues must exist first.
+    ordered = sorted(resources, key=lambda name: "RedrivePolicy" in resources[name]["Properties"])
     template = {
-        "Resources": groups,
+        "Resources": {name: resources[name] for name in ordered},
         "Outputs": {name: {"Value": value} for name, value in outputs.items()},
     }
     client("cloudformation").create_stack(

@@ -29,12 +29,13 @@ from sandbox.aws.ecs_tasks import (
     STARTING_STATES,
     STOPPING_STATES,
     NoCommand,
+    SecretUnreadable,
     change_detail,
     container_override,
+    environment_of,
     exit_code,
     stopped_detail,
 )
-from sandbox.aws.task_definitions import SecretUnreadable, environment_of
 from sandbox.parts.environments import aws_environment, container_environment
 from sandbox.parts.orphans import MARK
 from sandbox.parts.signals import ended_by_signals

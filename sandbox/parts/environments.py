@@ -4,9 +4,15 @@ The user's own AWS and Prefect settings are removed: with a real key or profile,
 test would send requests to a real account.
 """
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
 
 REGION = "us-east-1"
 
@@ -48,6 +54,16 @@ def aws_environment(endpoint_url: str) -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def aws_clients(endpoint_url: str) -> Callable[[str], Any]:
+    """Return what returns a boto3 client of the sandbox's moto by its service."""
+    keys = aws_environment(endpoint_url)
+    session = boto3.Session(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], None, REGION)
+    config = Config(max_pool_connections=64)
+    return functools.cache(
+        functools.partial(session.client, endpoint_url=endpoint_url, config=config)
+    )
 
 
 def prefect_environment(home: Path, api_url: str) -> dict[str, str]:

@@ -5,14 +5,13 @@ environment. A watchdog reads from a pipe that only the sandbox has open for wri
 When the sandbox ends, the pipe closes, and the watchdog ends all processes with the id.
 """
 
-import argparse
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import IO
 
 import psutil
 
@@ -23,17 +22,11 @@ def marked_processes(sandbox_id: str) -> list[psutil.Process]:
     """List the running processes with this sandbox's id, except this process."""
     marked = []
     for process in psutil.process_iter():
-        if process.pid == os.getpid():
-            continue
-        try:
-            if (
-                process.environ().get(MARK) == sandbox_id
-                and process.status() != psutil.STATUS_ZOMBIE
-            ):
+        # Otherwise the process has ended or belongs to another user.
+        with contextlib.suppress(psutil.Error, OSError):
+            is_marked = process.environ().get(MARK) == sandbox_id and process.pid != os.getpid()
+            if is_marked and process.status() != psutil.STATUS_ZOMBIE:
                 marked.append(process)
-        except (psutil.Error, OSError):
-            # The process has ended or belongs to another user.
-            continue
     return marked
 
 
@@ -48,10 +41,8 @@ def end_marked_processes(sandbox_id: str, grace_seconds: float = 3.0) -> list[in
     while processes := marked_processes(sandbox_id):
         found.extend(process.pid for process in processes)
         for process in processes:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-            except psutil.NoSuchProcess:
-                continue
         end = time.monotonic() + grace_seconds
         while marked_processes(sandbox_id) and time.monotonic() < end:
             time.sleep(0.05)
@@ -75,21 +66,13 @@ def start_watchdog(sandbox_id: str, keep_open: Sequence[int] = ()) -> "subproces
     )
 
 
-def watch(pipe: IO[bytes], sandbox_id: str) -> None:
-    """Wait for the pipe to close, then end the sandbox's processes."""
-    while pipe.read(4096):
-        pass
-    end_marked_processes(sandbox_id)
-
-
 def main() -> None:
-    """Run the watchdog (`python -m sandbox.parts.orphans ID`)."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sandbox_id")
-    arguments = parser.parse_args()
+    """Wait until stdin closes, then end the processes (`python -m sandbox.parts.orphans ID`)."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    watch(sys.stdin.buffer, arguments.sandbox_id)
+    while sys.stdin.buffer.read(4096):
+        pass
+    end_marked_processes(sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
-"""Starts, monitors and stops the parts of a sandbox by name."""
+"""Starts, monitors and stops the parts of a sandbox by name; restarts those that exit."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from sandbox.parts.processes import Part
+
+_PAUSE_SECONDS = 1.0
 
 
 class PartSet:
     """The parts of a sandbox in the order of their start."""
 
-    def __init__(self, on_progress: Callable[[str, str], None]) -> None:
+    def __init__(self, on_progress: Callable[[str, str], object]) -> None:
         """Create an empty set; `on_progress` is called with a part's name and its new state."""
         self._parts: dict[str, Part] = {}
         self.on_progress = on_progress
@@ -61,3 +64,31 @@ class PartSet:
         """Raise PartDied for the first part that exited unexpectedly."""
         for part in self._parts.values():
             part.check()
+
+
+class Supervisor:
+    """Restarts parts whenever `step` is called, as ECS restarts a service's tasks and RDS its database."""
+
+    def __init__(self, parts: PartSet) -> None:
+        self.restarts: Counter[str] = Counter()
+        self._parts = parts
+        self._down_until: dict[str, float] = {}
+
+    @property
+    def down(self) -> Iterable[str]:
+        """The parts that wait for their restart."""
+        return self._down_until.keys()
+
+    def step(self) -> None:
+        """Restart the parts that have been down for long enough, without waiting."""
+        now = time.monotonic()
+        for name, part in self._parts.items():
+            if part.is_running:
+                continue
+            if name not in self._down_until:
+                # A part may exit several times before it can run.
+                self._down_until[name] = now + _PAUSE_SECONDS
+            elif now >= self._down_until[name]:
+                del self._down_until[name]
+                part.start()
+                self.restarts[name] += 1

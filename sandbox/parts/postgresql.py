@@ -13,9 +13,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from sandbox.parts.errors import SandboxError
 from sandbox.parts.ports import HOST
-from sandbox.parts.processes import Part
+from sandbox.parts.processes import Part, SandboxError
 
 NAME = "postgresql"
 _USER = "prefect"
@@ -99,14 +98,17 @@ def create_cluster(binaries: Path, folder: Path) -> Path:
     else:
         data = folder
         data.mkdir(mode=0o700)
-    _run(
-        [
-            *_as_system_user(),
-            str(binaries / "initdb"),
-            *("--pgdata", str(data), "--username", _USER, "--auth", "trust"),
-            *("--encoding", "UTF8", "--no-locale", "--no-sync"),
-        ]
+    command = [
+        *_as_system_user(),
+        str(binaries / "initdb"),
+        *("--pgdata", str(data), "--username", _USER, "--auth", "trust"),
+        *("--encoding", "UTF8", "--no-locale", "--no-sync"),
+    ]
+    done = subprocess.run(  # noqa: S603 - PostgreSQL's own program
+        command, check=False, capture_output=True, text=True
     )
+    if done.returncode != 0:
+        raise PostgresqlFailed(f"{' '.join(command)} failed: {done.stderr.strip()}")
     return data
 
 
@@ -160,13 +162,7 @@ def postgresql(
 def _as_system_user() -> list[str]:
     if os.geteuid() != 0:
         return []
-    return [
-        "setpriv",
-        f"--reuid={_SYSTEM_USER}",
-        f"--regid={_SYSTEM_USER}",
-        "--clear-groups",
-        "--",
-    ]
+    return ["setpriv", *(f"--re{kind}={_SYSTEM_USER}" for kind in ("uid", "gid")), "--clear-groups"]
 
 
 def _has_trigram_extension(binaries: Path) -> bool:
@@ -177,11 +173,3 @@ def _has_trigram_extension(binaries: Path) -> bool:
     # Debian's pg_config may belong to another version than the server.
     folders.append(Path("/usr/share/postgresql") / binaries.parent.name)
     return any((folder / "extension" / "pg_trgm.control").is_file() for folder in folders)
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-        command, check=False, capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        raise PostgresqlFailed(f"{' '.join(command)} failed: {done.stderr.strip()}")

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sandbox.parts.errors import SandboxError
-
 LOG_LINES_SHOWN = 25
+
+
+class SandboxError(Exception):
+    """The sandbox cannot start or continue; the message explains why."""
 
 
 class PartDied(SandboxError):  # noqa: N818 - the name says what happened
@@ -123,7 +125,8 @@ class Part:
 
     def request_stop(self) -> None:
         """Send the stop signal, without waiting."""
-        self._send(self.stop_signal)
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(self.stop_signal)
 
     def wait_stopped(self) -> None:
         """Wait for the process to exit; kill it if it takes too long."""
@@ -161,7 +164,3 @@ class Part:
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             return text.encode() in log.read()
-
-    def _send(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)

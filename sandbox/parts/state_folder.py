@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from operations.clients.stack_settings import LOCAL
-from sandbox.parts.errors import SandboxError
 from sandbox.parts.ports import free_port, is_free
 from sandbox.parts.postgresql import remove_cluster
+from sandbox.parts.processes import SandboxError
 
 DEFAULT = Path(".echodrop")
 # The folder of `echodrop up`, where the operator's commands look for it.

@@ -1,5 +1,6 @@
 """Writes EK60 files: given samples, or a transect over a simulated sea."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -19,8 +20,7 @@ from sandbox.sea.ek60 import (
     samples,
     text,
 )
-from sandbox.sea.reception import ranges, receive
-from sandbox.sea.scene import Sea
+from sandbox.sea.sea import Sea, receive
 
 #: Pings generated at once; limits memory.
 _PINGS_PER_BLOCK = 256
@@ -116,47 +116,32 @@ def _transect(
 ) -> Iterator[SamplePing]:
     """Yield the transect's pings, generated in blocks."""
     rng, interval = np.random.default_rng(seed), _INTERVAL.total_seconds()
-    seconds = np.arange(pings, dtype=np.float64) * interval
-    latitude, longitude, course = _sail(rng, seconds)
-    hours = start.hour + start.minute / 60 + start.second / 3600 + _LONGITUDE / 15 + seconds / 3600
-    sea = Sea(rng, hours, ranges(samples))
+    begin = start.hour + start.minute / 60 + start.second / 3600 + _LONGITUDE / 15
+    sea = Sea(rng, pings, samples, lambda ping: begin + ping * interval / 3600)
+    frequencies, course = [channel.frequency for channel in transceivers], math.radians(_COURSE)
     for first in range(0, pings, _PINGS_PER_BLOCK):
-        block = slice(first, min(first + _PINGS_PER_BLOCK, pings))
-        received = [
-            receive(
-                sea.backscatter(channel.frequency, block),
-                channel,
-                np.random.default_rng((seed, number, first)),
-            )
-            for number, channel in enumerate(transceivers)
-        ]
-        for ping in range(block.start, block.stop):
-            when = start + ping * _INTERVAL
-            swell = ping * interval * 2 * np.pi / 8.3
+        numbers = np.arange(first, min(first + _PINGS_PER_BLOCK, pings), dtype=np.float32)
+        echoes = sea.backscatter(numbers, frequencies)
+        received = [receive(*each, rng) for each in zip(echoes, transceivers, strict=True)]
+        for row in range(numbers.size):
+            when = start + (first + row) * _INTERVAL
+            seconds = (first + row) * interval
+            swell, degrees = seconds * 2 * np.pi / 8.3, seconds / 3600 * _KNOTS / 60
+            heading = _COURSE + 2 * np.sin(seconds / 170) + np.sin(seconds / 41)
+            latitude = _LATITUDE + degrees * math.cos(course)
+            east = degrees * math.sin(course) / math.cos(math.radians(latitude))
             yield SamplePing(
                 time=when,
                 motion=Motion(
                     heave=0.4 * np.sin(swell),
                     roll=1.8 * np.sin(swell * 0.83),
                     pitch=0.7 * np.cos(swell * 1.21),
-                    heading=float(course[ping]),
+                    heading=heading,
                 ),
-                power=[power[ping - first] for power, _ in received],
-                angle=[angle[ping - first] for _, angle in received],
-                nmea=sentences(latitude[ping], longitude[ping], course[ping], when),
+                power=[power[row] for power, _ in received],
+                angle=[angle[row] for _, angle in received],
+                nmea=sentences(latitude, _LONGITUDE + east, heading, when),
             )
-
-
-def _sail(
-    rng: np.random.Generator, seconds: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return latitudes, longitudes and courses in degrees, each (pings,), with some yaw."""
-    yaw = 2.0 * np.sin(seconds / 170 + rng.uniform(0, 6)) + np.sin(seconds / 41 + rng.uniform(0, 6))
-    heading = np.radians(_COURSE + yaw)
-    steps = np.diff(seconds, prepend=seconds[0]) * _KNOTS * (1852.0 / 3600.0)
-    latitude = _LATITUDE + np.cumsum(steps * np.cos(heading)) / 1852.0 / 60
-    east = np.cumsum(steps * np.sin(heading)) / 1852.0 / 60
-    return latitude, _LONGITUDE + east / np.cos(np.radians(latitude)), (_COURSE + yaw) % 360
 
 
 def sentences(latitude: float, longitude: float, course: float, when: datetime) -> tuple[str, str]:

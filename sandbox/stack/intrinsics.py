@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
-from sandbox.stack.names import NAMING_PROPERTY, REF_IS_ARN, AwsAccount
+from sandbox.stack.names import REF_IS_ARN, AwsAccount
 from sandbox.stack.parameters import TemplateError
 
 # JSON, with or without intrinsic functions.
@@ -150,7 +150,9 @@ class Resolver:
         if not self.exists(logical_id):
             raise TemplateError(logical_id, "the stack would have no such resource or parameter")
         resource = self.template["Resources"][logical_id]
-        given = resource.get("Properties", {}).get(NAMING_PROPERTY.get(resource["Type"], ""))
+        properties = resource.get("Properties", {})
+        naming = (f"{resource['Type'].rpartition('::')[2]}Name", "Name", "Family")
+        given = next((properties[each] for each in naming if each in properties), None)
         generated = f"{self.account.stack_name}-{logical_id}"
         return resource["Type"], str(self.resolve(given)) if given else generated
 

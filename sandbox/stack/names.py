@@ -5,23 +5,6 @@ Source: "Return values" of each resource type, CloudFormation user guide.
 
 from dataclasses import dataclass
 
-# The property that names a resource, by resource type.
-NAMING_PROPERTY = {
-    "AWS::Budgets::Budget": "BudgetName",
-    "AWS::CloudWatch::Dashboard": "DashboardName",
-    "AWS::ECS::Cluster": "ClusterName",
-    "AWS::ECS::Service": "ServiceName",
-    "AWS::ECS::TaskDefinition": "Family",
-    "AWS::Events::Rule": "Name",
-    "AWS::Lambda::Function": "FunctionName",
-    "AWS::Logs::LogGroup": "LogGroupName",
-    "AWS::S3::Bucket": "BucketName",
-    "AWS::SNS::Topic": "TopicName",
-    "AWS::SQS::Queue": "QueueName",
-    "AWS::SSM::Parameter": "Name",
-    "AWS::SecretsManager::Secret": "Name",
-    "AWS::Serverless::Function": "FunctionName",
-}
 _ARNS = {
     "AWS::CloudWatch::Alarm": "cloudwatch:{region}:{account}:alarm:{name}",
     "AWS::ECS::Cluster": "ecs:{region}:{account}:cluster/{name}",

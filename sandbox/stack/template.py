@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,19 +109,6 @@ class Stack:
             if "Condition" not in output or self.resolver.condition(output["Condition"])
         }
 
-    def queue_attributes(self, logical_id: str) -> dict[str, str]:
-        """Return a queue's attributes for SQS's CreateQueue, which has defaults for the others."""
-        properties = self.properties(logical_id)
-        attributes: dict[str, str] = {
-            name: str(properties[name])
-            for name in ("VisibilityTimeout", "MessageRetentionPeriod")
-            if name in properties
-        }
-        if redrive := properties.get("RedrivePolicy"):
-            receives = int(redrive["maxReceiveCount"])
-            attributes["RedrivePolicy"] = json.dumps({**redrive, "maxReceiveCount": receives})
-        return attributes
-
     def trigger(self) -> TriggerDefinition:
         """Return the trigger's function and its event source."""
         properties = self.properties("Trigger")
@@ -146,6 +132,9 @@ class Stack:
         definition: dict[str, Any] = _api_names(self.properties(logical_id))
         for size in ("cpu", "memory"):
             definition[size] = str(definition[size])
+        for container in definition["containerDefinitions"]:
+            # moto requires it.
+            container["memory"] = int(definition["memory"])
         return definition
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import zarr
+
+from tests.http_servers import QuietFolderHandler, folder_server
 
 PAGE = Path(__file__).resolve().parents[2] / "gallery" / "page"
 CHANNELS = ("18 kHz", "38 kHz", "120 kHz")
@@ -29,14 +28,14 @@ NO_DATA = -9999
 LEVELS = 3
 
 
-class _Host(SimpleHTTPRequestHandler):
+class _Host(QuietFolderHandler):
     protocol_version = "HTTP/1.1"
 
     def __init__(self, *arguments: Any, token: str | None, **options: Any) -> None:
         self.token = token
         super().__init__(*arguments, **options)
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server calls it
         """Refuse requests without the token, where there is one."""
         if self.token and parse_qs(urlsplit(self.path).query).get("token") != [self.token]:
             self.send_error(403)
@@ -48,18 +47,12 @@ class _Host(SimpleHTTPRequestHandler):
             self.send_header("Access-Control-Allow-Origin", "*")
         super().end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as in http.server
-        """Say nothing."""
-
 
 @contextmanager
 def static_host(folder: Path, token: str | None = None) -> Iterator[str]:
     """Serve a folder as any static host does; the address of its root."""
-    handler = partial(_Host, directory=str(folder), token=token)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with folder_server(folder, _Host, token=token) as address:
+        yield address
 
 
 def place_page(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from gallery.server import GalleryServer
 from operations.catalog.places import FolderPlace
 from tests.browser.conftest import Visitor
 from tests.browser.test_viewer import check_reading, complete, reading
+from tests.http_servers import serving
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
@@ -52,10 +52,9 @@ def ek60(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(ek60: Path) -> Iterator[str]:
-    with GalleryServer(FolderPlace(ek60)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = GalleryServer(FolderPlace(ek60))
+    with serving(server):
         yield server.url
-        server.shutdown()
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import contextlib
 import time
 
+from sandbox.parts.part_set import Supervisor
 from sandbox.parts.processes import PartDied
-from sandbox.parts.supervisor import Supervisor
 
 
 class ChaosSupervisor(Supervisor):

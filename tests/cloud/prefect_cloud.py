@@ -12,7 +12,6 @@ import contextlib
 import http.client
 import select
 import socket
-import threading
 import time
 import uuid
 from collections import Counter
@@ -22,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from sandbox.parts.ports import HOST
 from tests.cloud.prefect_cloud_calls import served_call
+from tests.http_servers import serving
 
 KEY = "pnu_sandbox"
 _ACCOUNT, _WORKSPACE = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -56,7 +56,7 @@ Throttle = Callable[[str], float | None]
 
 
 class PrefectCloud:
-    """The stand-in; it serves until it is closed.
+    """The stand-in.
 
     Attributes:
         requests: all requests in order.
@@ -68,16 +68,10 @@ class PrefectCloud:
         self.requests: list[RecordedRequest] = []
         self.throttle: Throttle = lambda _call: None
         self._upstream = upstream
-        self._server = ThreadingHTTPServer((HOST, 0), _handler(self))
-        self._server.daemon_threads = True
-        self.cloud_url = f"http://{HOST}:{self._server.server_port}/api"
-        self.url = f"http://{HOST}:{self._server.server_port}{_PATH_PREFIX}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        self.server = ThreadingHTTPServer((HOST, 0), _handler(self))
+        self.server.daemon_threads = True
+        self.cloud_url = f"http://{HOST}:{self.server.server_port}/api"
+        self.url = f"http://{HOST}:{self.server.server_port}{_PATH_PREFIX}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -192,7 +186,5 @@ def _handler(cloud: PrefectCloud) -> type[BaseHTTPRequestHandler]:
 def prefect_cloud(upstream: int) -> Iterator[PrefectCloud]:
     """Run a stand-in in front of the Prefect server at a loopback port."""
     cloud = PrefectCloud(upstream)
-    try:
+    with serving(cloud.server):
         yield cloud
-    finally:
-        cloud.close()

@@ -11,7 +11,7 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # no typ
 
 from flows.deployment.stack_images import TARGETS, image_tag
 from release.code_version import ROOT
-from release.images import REPOSITORY_TEMPLATE
+from release.plan import REPOSITORY_TEMPLATE
 
 Properties = dict[str, Any]
 

@@ -21,7 +21,6 @@ from prefect_aws.workers.ecs_worker import ECSJobConfiguration, ECSWorker
 from flows.deployment.work_pool_template import StackOutputsError, base_job_template
 from lambda_trigger.decisions.rules_document import PrefixRule
 from lambda_trigger.decisions.run_identity import run_name
-from sandbox.aws.aws_resources import registration_arguments
 from sandbox.stack.template import Stack
 from task_sizes import LARGE, STANDARD
 from tests.template.stacks import EXISTING, MADE
@@ -44,7 +43,7 @@ def ecs() -> Iterator[Any]:
 
 def deploy(ecs: Any, stack: Stack) -> dict[str, str]:
     """Create what the stack creates, as far as the worker needs it; return its outputs."""
-    ecs.register_task_definition(**registration_arguments(stack.task_definition("ConversionTask")))
+    ecs.register_task_definition(**stack.task_definition("ConversionTask"))
     outputs = stack.outputs()
     ecs.create_cluster(clusterName=outputs["ClusterName"])
     # Unlike the stack, moto already has a network.

@@ -13,6 +13,7 @@ from flows.conversion import convert
 from flows.core.outcomes import BadFile, ConversionFailure
 from flows.publishing.publication import Published
 from flows.stores.request import ConversionRequest
+from tests.conversions import converted, request_for, tree_of
 from tests.damaged_files import (
     DAMAGED_FILES,
     EK60,
@@ -36,16 +37,9 @@ PARTIAL = {
 
 
 def _request(
-    case: DamagedFile, path: Path, real_data: Path, output: Path, output_type: str
+    case: DamagedFile, path: Path, real_data: Path, output: Path, **changes: Any
 ) -> ConversionRequest:
-    xml = case.xml_path(real_data)
-    return ConversionRequest(
-        raw_file=str(path),
-        sonar_model=case.model,
-        xml_path=None if xml is None else str(xml),
-        output_path=str(output),
-        output_type="zarr" if output_type == "zarr" else "netcdf",
-    )
+    return request_for(path, output, case.model, xml_path=case.xml_path(real_data), **changes)
 
 
 @pytest.mark.parametrize("case", FAILING, ids=lambda case: case.name)
@@ -56,7 +50,7 @@ def test_a_damaged_file_fails_with_its_cause_and_leaves_nothing(
     output = tmp_path / "output"
     with pytest.raises(ConversionFailure) as failure:
         # It fails before the format matters.
-        convert(_request(case, path, real_data, output, "zarr"))
+        convert(_request(case, path, real_data, output))
     assert type(failure.value).__name__ == case.outcome
     message = str(failure.value)
     assert path.name in message
@@ -70,9 +64,9 @@ def test_what_only_looks_damaged_is_converted(
     case: DamagedFile, real_data: Path, tmp_path: Path
 ) -> None:
     path, _ = case.write(real_data, tmp_path)
-    published = convert(_request(case, path, real_data, tmp_path / "output", "zarr"))
+    published = convert(_request(case, path, real_data, tmp_path / "output"))
     assert isinstance(published, Published)
-    with xr.open_datatree(published.output, engine="zarr") as tree:
+    with tree_of(published) as tree:
         assert tree["Sonar/Beam_group1"].sizes["ping_time"] > 0
 
 
@@ -82,18 +76,15 @@ def test_with_leave_the_whole_part_is_converted_and_says_what_is_missing(
     case: DamagedFile, output_type: str, real_data: Path, tmp_path: Path
 ) -> None:
     path, _ = case.write(real_data, tmp_path)
-    asked = _request(case, path, real_data, tmp_path / "output", output_type)
-    published = convert(
-        ConversionRequest(**{**vars(asked), "owner": "test", "allow_partial": True})
-    )
+    changes = {"output_type": output_type, "owner": "test", "allow_partial": True}
+    published = convert(_request(case, path, real_data, tmp_path / "output", **changes))
     assert isinstance(published, Published)
     (manifest,) = (tmp_path / "output").glob("*.manifest.json")
     written = json.loads(manifest.read_text())
     walked, missing = written["preflight"], written["missing"]
     assert sum(walked["pings"].values()) == PARTIAL[case.name]
     assert walked["damage"] or walked["unsupported"]
-    engine: Any = "zarr" if output_type == "zarr" else "netcdf4"
-    with xr.open_datatree(published.output, engine=engine) as tree:
+    with tree_of(published) as tree:
         assert tree["Provenance"].attrs["conversion_missing"] == missing
     assert walked["damages"] or walked["refused"] or "second file" in missing
     for damage in walked["damages"]:
@@ -116,15 +107,7 @@ def test_all_that_is_missing_is_reported_however_much_it_is(
     at = pings[5].start
     raw = tmp_path / "many.raw"
     raw.write_bytes(content[:at] + unknown + content[at:])
-    done = convert(
-        ConversionRequest(
-            raw_file=str(raw),
-            sonar_model="EK60",
-            output_path=str(tmp_path / "out.nc"),
-            allow_partial=True,
-        )
-    )
-    assert isinstance(done, Published)
+    done = converted(raw, tmp_path / "out.nc", output_type="netcdf", allow_partial=True)
     walked = done.manifest["preflight"]
     shifted = [(start + len(unknown), end + len(unknown)) for start, end in holes]
     assert [(damage["start"], damage["end"]) for damage in walked["damages"]] == shifted
@@ -145,5 +128,5 @@ def test_a_raw_file_under_another_suffix_fails_and_names_it(
     path.write_bytes((real_data / EK60).read_bytes())
     output = tmp_path / "output"
     with pytest.raises(BadFile, match=r"survey\.dat: .*\.raw file but got \.DAT"):
-        convert(ConversionRequest(raw_file=str(path), sonar_model="EK60", output_path=str(output)))
+        convert(request_for(path, output, output_type="netcdf"))
     assert [found for found in output.rglob("*") if found.is_file()] == []

@@ -14,7 +14,6 @@ import boto3
 
 from benchmarks.measuring.servers import running
 from flows.deployment.stack_deployment import deploy
-from sandbox.aws.aws_resources import registration_arguments
 from sandbox.parts.environments import aws_environment, system_environment
 from sandbox.parts.ports import HOST, free_port
 from sandbox.parts.processes import Part
@@ -39,7 +38,7 @@ class Account:
         self.outputs = self.stack.outputs()
         sqs, ecs = self.client("sqs"), self.client("ecs")
         sqs.create_queue(QueueName=self.outputs["ObserverQueue"])
-        definition = registration_arguments(self.stack.task_definition("ConversionTask"))
+        definition = self.stack.task_definition("ConversionTask")
         ecs.register_task_definition(**definition)
         ecs.create_cluster(clusterName=self.outputs["ClusterName"])
         ecs.create_service(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -28,8 +25,8 @@ from flows.deployment.automations import (
 )
 from flows.deployment.deployment_specs import conversions
 from flows.deployment.deployments import register
-from sandbox.parts.ports import HOST
 from tests.contract.deployment.blocks import make_webhook_block
+from tests.http_servers import Reply, answering
 
 # One server for all of them.
 pytestmark = pytest.mark.xdist_group("prefect-server")
@@ -44,22 +41,12 @@ def heard() -> Iterator[tuple[str, Queue[dict[str, Any]]]]:
     """A webhook's address, and what it is sent."""
     sent: Queue[dict[str, Any]] = Queue()
 
-    class Webhook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            sent.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
+    def hear(_: object, body: Any) -> Reply:
+        sent.put(body)
+        return 204, b"", {}
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer((HOST, 0), Webhook)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://{HOST}:{server.server_port}/", sent
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(hear) as origin:
+        yield f"{origin}/", sent
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from release.prefect_steps import delete_prefect_objects, pause_pool
+from release.removal_steps import delete_prefect_objects, pause_pool
 from release.steps import StepContext, StepFailedError
 from sandbox.parts.ports import HOST, free_port
 from tests.contract.deployment.account import POOL, Account

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from flows.stores import s3_client
 from sandbox.sea.sample_file import write_sample
 from tests.contract.flows.conftest import Buckets, options_for
 from tests.contract.flows.fault_proxy import Fault, fault_proxy
+from tests.http_servers import folder_server
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +28,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def site(sample: Path) -> Iterator[str]:
     """A web server without ranges, with the sample's folder."""
-    handler = functools.partial(_Quiet, directory=str(sample.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
+    with folder_server(sample.parent) as address:
+        yield address.rstrip("/")
 
 
 @pytest.fixture

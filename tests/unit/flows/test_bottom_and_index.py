@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import xarray as xr
 
-from flows.conversion import convert
 from flows.publishing.publication import Published
-from flows.stores.request import ConversionRequest
+from tests import conversions
+from tests.conversions import tree_of
 from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
 
 # A second of NT FILETIME.
@@ -46,21 +45,8 @@ def index_file(raw: bytes) -> bytes:
 
 
 def converted(raw: Path, model: str, output_type: str, **changes: Any) -> Published:
-    done = convert(
-        ConversionRequest(
-            **{
-                "raw_file": str(raw),
-                "sonar_model": model,
-                "output_path": str(raw.parent / "out"),
-                "output_type": output_type,
-                "verify": "full",
-                "overwrite": True,
-                **changes,
-            }
-        )
-    )
-    assert isinstance(done, Published)
-    return done
+    changes = {"verify": "full", "overwrite": True, "output_type": output_type, **changes}
+    return conversions.converted(raw, raw.parent / "out", model, **changes)
 
 
 # Each value with each value of the others.
@@ -83,8 +69,7 @@ def test_an_index_beside_the_file_is_in_the_output(  # noqa: PLR0917 - a table's
     assert [(s["kind"], Path(s["uri"]).name) for s in done.manifest["sidecars"]] == [
         ("idx", f"D{suffix}")
     ]
-    engine: Any = "zarr" if output_type == "zarr" else "netcdf4"
-    with xr.open_datatree(done.output, engine=engine) as tree:
+    with tree_of(done) as tree:
         platform = tree["Platform"].to_dataset().load()
         first = tree["Sonar/Beam_group1"].to_dataset()["ping_time"].values[0]
     assert platform["ping_number_idx"].values.tolist() == [1, 2, 3, 4]
@@ -102,11 +87,10 @@ def test_a_bottom_beside_the_file_is_in_the_output_of_both_formats(
     shutil.copyfile(real_data / EK60, raw)
     shutil.copyfile((real_data / EK60).with_suffix(".bot"), raw.with_suffix(suffix))
     depths = []
-    for output_type, engine in (("zarr", "zarr"), ("netcdf", "netcdf4")):
+    for output_type in ("zarr", "netcdf"):
         done = converted(raw, "EK60", output_type)
         assert [s["kind"] for s in done.manifest["sidecars"]] == ["bot"]
-        chosen: Any = engine
-        with xr.open_datatree(done.output, engine=chosen) as tree:
+        with tree_of(done) as tree:
             vendor = tree["Vendor_specific"].to_dataset()
             depths.append(vendor["detected_seafloor_depth"].values)
     in_zarr, in_netcdf = depths
@@ -123,7 +107,7 @@ def test_both_are_used_together_and_either_can_be_left_out(real_data: Path, tmp_
     assert sorted(s["kind"] for s in both.manifest["sidecars"]) == ["bot", "idx"]
     without = converted(raw, "EK60", "zarr", convert_params={"include_idx": False})
     assert [s["kind"] for s in without.manifest["sidecars"]] == ["bot"]
-    with xr.open_datatree(without.output, engine="zarr") as tree:
+    with tree_of(without) as tree:
         assert "latitude_idx" not in tree["Platform"]
         assert "detected_seafloor_depth" in tree["Vendor_specific"]
     elsewhere = tmp_path / "elsewhere" / "index.idx"
@@ -142,6 +126,6 @@ def test_an_index_of_a_model_that_echopype_takes_none_for_is_in_the_output(
     (tmp_path / "D.idx").write_bytes(index_file(raw.read_bytes()))
     done = converted(raw, model, "zarr")
     assert [s["kind"] for s in done.manifest["sidecars"]] == ["idx"]
-    with xr.open_datatree(done.output, engine="zarr") as tree:
+    with tree_of(done) as tree:
         assert np.array_equal(tree["Platform"]["latitude_idx"], LATITUDES)
         assert tree["Sonar"].attrs["sonar_model"] == model

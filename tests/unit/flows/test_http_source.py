@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import logging
 import random
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,8 @@ from flows.stores import download as source
 from flows.stores.request import ConversionRequest
 from flows.stores.sidecars import find_sidecars
 from flows.stores.sources import current_source
+from tests.conversions import request_for
+from tests.http_servers import folder_server, serving
 
 BODY = random.Random(1).randbytes(100_000)
 
@@ -104,12 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(source, "PART_BYTES", 30_000)
     server = Site(("127.0.0.1", 0), _Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield server
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -265,28 +261,13 @@ def shelf(real_data: Path, tmp_path: Path) -> Iterator[str]:
     folder.mkdir()
     for suffix in ("raw", "bot"):
         shutil.copyfile(real_data / f"ek60/D20070724-T042400.{suffix}", folder / f"D 1#?.{suffix}")
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
-        thread.join()
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        pass
+    with folder_server(folder) as address:
+        yield address
 
 
 def test_a_file_on_a_web_server_is_converted_with_its_sidecar(shelf: str, tmp_path: Path) -> None:
-    request = ConversionRequest(
-        raw_file=f"{shelf}D%201%23%3F.raw",
-        sonar_model="EK60",
-        output_path=str(tmp_path / "out"),
-        output_type="zarr",
-        verify="full",
-    )
+    raw = {"raw_file": f"{shelf}D%201%23%3F.raw"}
+    request = request_for(tmp_path, tmp_path / "out", verify="full", **raw)
     done = convert(request)
     assert isinstance(done, Published)
     assert done.output == str(tmp_path / "out" / "D 1#?.zarr")

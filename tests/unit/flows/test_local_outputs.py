@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from flows.publishing.manifest import (
 from flows.publishing.publication import Published, Skipped
 from flows.stores import durable_files
 from flows.stores.request import ConversionRequest
+from tests.conversions import request_for
 
 _EK80 = "ek80/-1519668699940320059.raw"
 
@@ -58,16 +60,7 @@ def raw(real_data: Path, tmp_path: Path) -> Path:
     return path
 
 
-def request(raw: Path, output: Path, **changes: Any) -> ConversionRequest:
-    return ConversionRequest(
-        **{
-            "raw_file": str(raw),
-            "sonar_model": "ek80",
-            "output_path": str(output),
-            "output_type": "zarr",
-            **changes,
-        }
-    )
+request = partial(request_for, model="ek80")
 
 
 @pytest.mark.parametrize("output_type", ["zarr", "netcdf"])

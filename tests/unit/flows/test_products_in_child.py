@@ -17,14 +17,13 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.conversion import convert
 from flows.core.child_module import command_of, environment_for
 from flows.products.jobs import in_child
 from flows.products.jobs.in_child import make_in_child
 from flows.products.jobs.product_jobs import ProductJob, is_current, products_are_on
-from flows.stores.request import ConversionRequest
 from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
+from tests.conversions import converted
 from tests.product_children import product_child
 
 pytestmark = pytest.mark.slow
@@ -36,12 +35,7 @@ Outputs = Callable[[str], str]
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("converted")
     raw = write_sample(folder / "a.raw", pings=5, channels=(38_000,), samples=50).path
-    output = folder / "a.zarr"
-    convert(
-        ConversionRequest(
-            raw_file=str(raw), sonar_model="EK60", output_path=str(output), output_type="zarr"
-        )
-    )
+    converted(raw, folder)
     return folder / "a.zarr.manifest.json"
 
 

@@ -20,6 +20,7 @@ from flows.stores import sidecars
 from flows.stores.download import TooLargeError, download
 from flows.stores.http_source import Beginning
 from flows.stores.request import ConversionRequest
+from tests import conversions
 from tests.damaged_files import datagram_bytes, simrad_datagrams
 
 EK60 = "ek60/D20070724-T042400"
@@ -38,15 +39,7 @@ def bot(real_data: Path) -> bytes:
 
 
 def request_for(raw: Path, **changes: Any) -> ConversionRequest:
-    return ConversionRequest(
-        **{
-            "raw_file": str(raw),
-            "sonar_model": "EK60",
-            "output_path": str(raw.parent / "out.zarr"),
-            "output_type": "zarr",
-            **changes,
-        }
-    )
+    return conversions.request_for(raw, raw.parent / "out.zarr", **changes)
 
 
 def nothing(_: bytes) -> bytes:

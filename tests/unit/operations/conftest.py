@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -13,9 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from benchmarks.measuring.servers import moto
 from flows.encoding.written_store import store_checksum
@@ -31,7 +28,7 @@ from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import ChangeResult, RunFacts, Source, UploadFinding
 from operations.inventory.upload_inspection import Scope
 from operations.reconcile.reconciliation import Reconciliation
-from sandbox.parts.environments import aws_environment
+from sandbox.parts.environments import aws_clients, aws_environment
 from sandbox.parts.ports import HOST
 from tests.file_heads import file_head
 
@@ -53,20 +50,7 @@ def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def aws(aws_url: str) -> Callable[[str], Any]:
     """Return a boto3 client of a service."""
-    keys = aws_environment(aws_url)
-
-    @functools.cache
-    def client(service: str) -> Any:
-        return boto3.session.Session().client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
-            endpoint_url=aws_url,
-            region_name=keys["AWS_REGION"],
-            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-            config=Config(max_pool_connections=64),
-        )
-
-    return client
+    return aws_clients(aws_url)
 
 
 @dataclass

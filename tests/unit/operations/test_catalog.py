@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +34,7 @@ from operations.catalog.places import (
 from operations.catalog.reading import STATE
 from operations.catalog.terminal import catalog
 from operations.catalog.writing import update_catalog
+from tests.http_servers import serving
 from tests.unit.operations.conftest import manifest, put, report
 
 SCHEMAS = Path(__file__).parents[2] / "schemas/stac"
@@ -166,10 +166,9 @@ def test_products_of_an_older_output_and_half_written_ones_are_not_shown(tmp_pat
 def served(tmp_path: Path) -> Iterator[tuple[FolderPlace, str]]:
     """A folder of outputs, and where it is served."""
     place = FolderPlace(tmp_path)
-    with GalleryServer(place, token="") as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = GalleryServer(place, token="")
+    with serving(server):
         yield place, f"{server.url}data/"
-        server.shutdown()
 
 
 def test_the_catalogue_is_valid_stac_and_each_link_leads_to_its_file(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import unquote
 
@@ -22,6 +20,7 @@ from operations.clients.prefect_api import (
 )
 from operations.clients.prefect_runs import PrefectRuns
 from operations.clients.stack_settings import SettingMissingError
+from tests.http_servers import Reply, answering
 from watchdog.prefect_http import PrefectUnreachableError, authorization
 
 
@@ -99,33 +98,12 @@ class Api:
 def api() -> Iterator[Api]:
     stub = Api()
 
-    class PrefectStubHandler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(asked: BaseHTTPRequestHandler, body: Any) -> Reply:
+        stub.authorizations.add(asked.headers.get("Authorization"))
+        return *stub.answer(asked.command, asked.path, body), {}
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def take(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            stub.authorizations.add(self.headers.get("Authorization"))
-            status, answer = stub.answer(self.command, self.path, body)
-            written = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(written)))
-            self.end_headers()
-            self.wfile.write(written)
-
-        do_GET = do_POST = take  # noqa: N815 - the names that http.server calls
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), PrefectStubHandler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    stub.url = f"http://127.0.0.1:{server.server_port}"
-    yield stub
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering(answer) as stub.url:
+        yield stub
 
 
 def test_runs_are_found_by_identity_in_pages_of_200(api: Api) -> None:

@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from flows.conversion import convert
 from flows.core.outcomes import BadFile, OutputMismatch, UnsupportedDatagram
-from flows.publishing.publication import Published
 from flows.rawfile.parsed_pings import compare_pings
-from flows.stores.request import ConversionRequest
 from flows.walk import FileSummary, decide, preflight, write_whole_part
 from flows.walk.search import BLOCK
+from tests.conversions import converted
 from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
 from tests.unit.preflight.simrad_writer import (
     CHANNELS,
@@ -268,15 +266,7 @@ def test_an_untimed_text_is_no_damage_and_is_named(real_data: Path, tmp_path: Pa
     path.write_bytes(content[:at] + b"".join(untimed) + content[at:])
     with pytest.raises(Exception, match="Short read"):
         _open(path, "EK60")
-    done = convert(
-        ConversionRequest(
-            raw_file=str(path),
-            sonar_model="EK60",
-            output_path=str(tmp_path / "out.zarr"),
-            output_type="zarr",
-        )
-    )
-    assert isinstance(done, Published)
+    done = converted(path, tmp_path)
     assert "4 datagram with a time of zero are not converted" in done.manifest["missing"]
     assert done.manifest["preflight"]["pings"] == preflight(real_data / EK60, "EK60").pings
     with xr.open_datatree(done.output, engine="zarr") as tree:

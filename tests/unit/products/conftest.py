@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from flows.conversion import convert
 from flows.products.opened_output import open_output
-from flows.publishing.publication import Published
-from flows.stores.request import ConversionRequest
 from sandbox.sea.sample_file import write_sample
+from tests import conversions
 
 AZFP_XML = "azfp/15100804.XML"
 
@@ -38,16 +36,10 @@ def converted(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Conv
         if (file, suffix) not in done:
             fleet = real_data.parent / "cases" / "simrad"
             raw = real_data / file if "/" in file else fleet / file
-            made = convert(
-                ConversionRequest(
-                    raw_file=str(raw),
-                    sonar_model=model,
-                    output_path=str(folder / (raw.name + suffix)),
-                    output_type="netcdf" if suffix == ".nc" else "zarr",
-                    xml_path=str(real_data / AZFP_XML) if model == "AZFP" else None,
-                )
-            )
-            assert isinstance(made, Published)
+            xml = real_data / AZFP_XML if model == "AZFP" else None
+            output_type = "netcdf" if suffix == ".nc" else "zarr"
+            output = folder / (raw.name + suffix)
+            made = conversions.converted(raw, output, model, xml_path=xml, output_type=output_type)
             done[file, suffix] = Path(made.output)
         return done[file, suffix]
 
@@ -58,15 +50,7 @@ def converted(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Conv
 def _sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     write_sample(folder / "s.raw", pings=9, samples=700, channels=(200_000, 38_000))
-    made = convert(
-        ConversionRequest(
-            raw_file=str(folder / "s.raw"),
-            sonar_model="EK60",
-            output_path=str(folder / "s.zarr"),
-            output_type="zarr",
-        )
-    )
-    assert isinstance(made, Published)
+    conversions.converted(folder / "s.raw", folder)
     return folder
 
 

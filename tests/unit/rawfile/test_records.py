@@ -9,29 +9,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import pytest
 import xarray as xr
 
 from flows import walk
-from flows.conversion import convert
 from flows.core.locations import OutputType
 from flows.core.outcomes import UnsupportedDatagram
 from flows.encoding.chunking import chunk_regions
 from flows.encoding.netcdf_encoding import write_netcdf
 from flows.encoding.zarr_encoding import encode_zarr
 from flows.publishing.identity import differences, groups_as_compared
-from flows.publishing.manifest import manifest_schema
-from flows.publishing.publication import Published
 from flows.publishing.verification import compare_tree
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import OpenedFile, open_file
 from flows.rawfile.nortek import records
 from flows.rawfile.nortek.layouts import Layout
 from flows.rawfile.nortek.records import RecordRows
-from flows.stores.request import ConversionRequest, VerifyMode
+from flows.stores.request import VerifyMode
 from flows.walk.ad2cp import checksum
+from tests.conversions import converted, tree_of
 from tests.damaged_files import AD2CP, AD2CP_FIRST_PING, AD2CP_PING
 from tests.model_files import three_kinds_of_ping
 from tests.unit.rawfile.test_streamed_samples import found_differences
@@ -303,21 +300,10 @@ def test_a_conversion_is_verified_and_named(
     path = tmp_path / "raw.ad2cp"
     path.write_bytes(three_kinds_of_ping(beginning((real_data / AD2CP).read_bytes())))
     theirs = by_echopype(path)
-    done = convert(
-        ConversionRequest(
-            raw_file=str(path),
-            sonar_model="AD2CP",
-            output_path=str(tmp_path / "out"),
-            output_type=output_type,
-            verify=verify,
-        )
-    )
-    assert isinstance(done, Published)
-    jsonschema.validate(done.manifest, manifest_schema())
+    done = converted(path, tmp_path, "AD2CP", output_type=output_type, verify=verify)
     assert done.manifest["engine"]["name"] == "streamed"
     assert done.manifest["contents"]["pings"] == {f"Sonar/Beam_group{n}": 40 for n in (1, 2, 3)}
-    engine = "zarr" if output_type == "zarr" else "netcdf4"
-    with xr.open_datatree(done.output, engine=engine, chunks=None) as tree:
+    with tree_of(done) as tree:
         found = differences(theirs, tree, string_widths=output_type == "zarr")
         assert {difference.group for difference in found} <= {"Provenance"}
 

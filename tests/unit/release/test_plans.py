@@ -5,8 +5,7 @@ import shlex
 import pytest
 
 from release.code_version import CodeVersion
-from release.images import ImageWork
-from release.release import deploy_plan, quoted
+from release.plan import ImageWork, deploy_plan, quoted
 from release.steps import Step, program
 from release.undeploy import (
     BUCKET,

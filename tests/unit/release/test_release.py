@@ -22,9 +22,7 @@ Release = Callable[..., int]
 
 
 @pytest.fixture
-def release(
-    running: StepContext, session: boto3.Session, monkeypatch: pytest.MonkeyPatch, lines: list[str]
-) -> Release:
+def release(running: StepContext, monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> Release:
     code = CodeVersion("0.1.0-abc", "c0ffee")
     monkeypatch.setattr(terminal, "code_version", lambda: code)
     monkeypatch.setattr(terminal, "kept_parameters", dict)
@@ -33,7 +31,7 @@ def release(
 
     def call(*words: str, **options: Any) -> int:
         given = {"dry_run": False, "images_alone": False, "check": False, "ask": False, **options}
-        return release_plan("survey", words, context=running, session=session, **given)
+        return release_plan("survey", words, context=running, **given)
 
     return call
 
@@ -218,7 +216,7 @@ def test_a_dry_run_needs_no_account(
 
         raise NoCredentialsError
 
-    monkeypatch.setattr(terminal, "find", refuse)
+    monkeypatch.setattr(terminal, "facts_of", refuse)
     assert release(*GIVEN, dry_run=True) == 2
     assert any("AWS does not answer" in line for line in lines)
     assert any("ACCOUNT.dkr.ecr.REGION.amazonaws.com/survey:task-" in line for line in lines)

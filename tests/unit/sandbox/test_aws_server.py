@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import boto3
 import pytest
 
 from benchmarks.measuring.servers import moto
 from sandbox.aws.aws_resources import VISIBILITY_TIMEOUT, make_stack
-from sandbox.parts.environments import aws_environment
+from sandbox.parts.environments import aws_clients
 from sandbox.parts.ports import HOST
 from sandbox.stack.template import UNUSED_PARAMETERS, ResourceNames, Stack
 
@@ -26,30 +25,15 @@ NAMES = ResourceNames.of(STACK)
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with moto(tmp_path_factory.mktemp("logs")) as port:
         url = f"http://{HOST}:{port}"
-        make_stack(connect(url), STACK)
+        make_stack(aws_clients(url), STACK)
         yield url
-
-
-def connect(url: str) -> Any:
-    keys = aws_environment(url)
-
-    def client(service: str) -> Any:
-        return boto3.session.Session().client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
-            endpoint_url=url,
-            region_name=keys["AWS_REGION"],
-            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-        )
-
-    return client
 
 
 @pytest.mark.parametrize(
     "key", ["plain.raw", "leg 2/50% + ÅÆ#1?.raw", "a%2Fb.raw", "-dash+plus&amp;.raw", "x//y.raw"]
 )
 def test_a_key_is_stored_listed_and_notified_unchanged(endpoint: str, key: str) -> None:
-    client = connect(endpoint)
+    client = aws_clients(endpoint)
     s3, sqs = client("s3"), client("sqs")
     queue = sqs.get_queue_url(QueueName=NAMES.notifications_queue)["QueueUrl"]
     s3.put_object(Bucket=NAMES.inbox_bucket, Key=key, Body=b"ping")
@@ -96,7 +80,7 @@ def received(client: Any, queue: str, wait: int = 5) -> list[str]:
 @pytest.fixture(scope="module")
 def alerts(endpoint: str) -> str:
     """Return the name of a queue that is subscribed to the alerts."""
-    client, name = connect(endpoint), "received-alerts"
+    client, name = aws_clients(endpoint), "received-alerts"
     client("sqs").create_queue(QueueName=name)
     arn = f"arn:aws:sqs:us-east-1:123456789012:{name}"
     client("sns").subscribe(TopicArn=NAMES.alert_topic, Protocol="sqs", Endpoint=arn)
@@ -106,7 +90,7 @@ def alerts(endpoint: str) -> str:
 def test_a_stopped_tasks_event_reaches_the_workers_queue_with_a_date(
     endpoint: str,
 ) -> None:
-    client = connect(endpoint)
+    client = aws_clients(endpoint)
     put_stopped(client, 0)
     (message,) = received(client, NAMES.task_events_queue)
     event = json.loads(message)
@@ -117,7 +101,7 @@ def test_a_stopped_tasks_event_reaches_the_workers_queue_with_a_date(
 def test_a_failed_task_sends_the_templates_message_to_the_alert_topic(
     endpoint: str, alerts: str
 ) -> None:
-    client = connect(endpoint)
+    client = aws_clients(endpoint)
     put_stopped(client, 0)
     # Killed for its memory: the trigger retries it.
     put_stopped(client, 137)
@@ -139,7 +123,7 @@ def test_a_failed_task_sends_the_templates_message_to_the_alert_topic(
 def test_the_exit_of_an_injected_agent_is_sent_only_to_the_worker(
     endpoint: str, alerts: str
 ) -> None:
-    client = connect(endpoint)
+    client = aws_clients(endpoint)
     put_stopped(client, 0, agent=137)
     put_stopped(client, 0, agent=1)
     assert received(client, NAMES.notifications_queue, wait=0) == []
@@ -151,7 +135,7 @@ def test_the_exit_of_an_injected_agent_is_sent_only_to_the_worker(
 
 
 def test_an_event_that_a_target_rejects_is_in_its_dead_letter_queue(endpoint: str) -> None:
-    client = connect(endpoint)
+    client = aws_clients(endpoint)
     arn = "arn:aws:sqs:us-east-1:123456789012:"
     events, sqs = client("events"), client("sqs")
     sqs.create_queue(QueueName="rejected")
@@ -165,13 +149,13 @@ def test_an_event_that_a_target_rejects_is_in_its_dead_letter_queue(endpoint: st
 
 
 def test_a_scheduled_rule_gets_no_events(endpoint: str) -> None:
-    client = connect(endpoint)
+    client = aws_clients(endpoint)
     client("events").put_events(Entries=[{"Source": "x", "DetailType": "y", "Detail": "{}"}])
     assert received(client, NAMES.notifications_queue, wait=0) == []
 
 
 def test_the_stack_is_found_with_its_outputs_and_its_rules_document(endpoint: str) -> None:
-    client = connect(endpoint)
+    client = aws_clients(endpoint)
     (found,) = client("cloudformation").describe_stacks(StackName="echodrop")["Stacks"]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
     assert {key: value for key, value in STACK.outputs().items() if key != "Subnets"}.items() <= (
@@ -185,7 +169,7 @@ def test_the_stack_is_found_with_its_outputs_and_its_rules_document(endpoint: st
 def test_a_queue_matches_the_template_except_the_visibility_timeout(
     endpoint: str, logical_id: str
 ) -> None:
-    sqs, wanted = connect(endpoint)("sqs"), STACK.properties(logical_id)
+    sqs, wanted = aws_clients(endpoint)("sqs"), STACK.properties(logical_id)
     url = sqs.get_queue_url(QueueName=wanted["QueueName"])["QueueUrl"]
     made = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     timeout = VISIBILITY_TIMEOUT

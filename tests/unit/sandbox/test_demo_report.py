@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from echodrop import convert
-from sandbox.demo_report import DemoResult
+from sandbox.demo import DemoResult
 
 RAW = {
     "EK60": "ek60/D20070724-T042400.raw",

@@ -5,8 +5,7 @@ import json
 import boto3
 import pytest
 
-from sandbox.aws.aws_resources import registration_arguments
-from sandbox.aws.task_definitions import SecretUnreadable, environment_of
+from sandbox.aws.ecs_tasks import SecretUnreadable, environment_of
 from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect-AbCdEf"
@@ -22,7 +21,7 @@ STACK = Stack.read(
 
 @pytest.fixture
 def definition(session: boto3.Session) -> str:
-    wanted = registration_arguments(STACK.task_definition("ConversionTask"))
+    wanted = STACK.task_definition("ConversionTask")
     made = session.client("ecs").register_task_definition(**wanted)
     return made["taskDefinition"]["taskDefinitionArn"]
 

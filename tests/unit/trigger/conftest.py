@@ -6,12 +6,11 @@ import contextlib
 import hashlib
 import io
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from lambda_trigger.decisions.sidecars import ListedObject
 from lambda_trigger.handler import Dependencies, _handle
 from lambda_trigger.settings import RulesSource
 from lambda_trigger.telemetry import Telemetry
+from tests.http_servers import Reply, answering
 
 RULES = """
 version = 1
@@ -255,7 +255,11 @@ class HttpStub:
     default: Any = None
     answers: list[tuple[int, Any, dict[str, str]]] = field(default_factory=list)
     asked: list[tuple[str, str, str | None, Any]] = field(default_factory=list)
-    connections: int = 0
+    clients: set[Any] = field(default_factory=set)
+
+    @property
+    def connections(self) -> int:
+        return len(self.clients)
 
     def answer(self, status: int, body: Any = None, **headers: str) -> None:
         self.answers.append((status, self.default if body is None else body, headers))
@@ -265,42 +269,10 @@ class HttpStub:
 def http_stub() -> Iterator[HttpStub]:
     stub = HttpStub()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+    def answer(asked: BaseHTTPRequestHandler, body: Any) -> Reply:
+        stub.clients.add(asked.client_address)
+        stub.asked.append((asked.command, asked.path, asked.headers.get("Authorization"), body))
+        return stub.answers.pop(0) if len(stub.answers) > 1 else stub.answers[0]
 
-        def setup(self) -> None:
-            stub.connections += 1
-            super().setup()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def take(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            stub.asked.append((self.command, self.path, self.headers.get("Authorization"), body))
-            status, answer, headers = (
-                stub.answers.pop(0) if len(stub.answers) > 1 else stub.answers[0]
-            )
-            if status == 0:
-                self.connection.close()
-                self.close_connection = True
-                return
-            written = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response(status)
-            for name, text in (headers | {"Content-Length": str(len(written))}).items():
-                self.send_header(name.replace("_", "-"), text)
-            self.end_headers()
-            self.wfile.write(written)
-
-        do_GET = do_POST = take  # noqa: N815 - the names that http.server calls
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    stub.origin = f"http://127.0.0.1:{server.server_port}"
-    yield stub
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering(answer) as stub.origin:
+        yield stub

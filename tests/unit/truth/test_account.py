@@ -5,17 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
 import xarray as xr
 
-from checks.account_tables import BEGIN, DOCUMENT, END, HEADER, cells
-from flows.conversion import convert
-from flows.publishing.manifest import manifest_schema
-from flows.publishing.publication import Published
-from flows.stores.request import ConversionRequest
+from checks.doc_tables import DOCUMENT, HEADER, cells, markers
 from flows.walk import preflight
 from flows.walk.accounts.ek80 import AFTER_ALL_PINGS
 from flows.walk.accounts.row import Row
@@ -24,6 +18,7 @@ from flows.walk.ad2cp import KINDS
 from flows.walk.asl.azfp6 import FIELDS
 from flows.walk.simrad.walk import SHORTEST
 from sonar_models import FORMATS
+from tests.conversions import converted
 from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
 from tests.unit.preflight.test_simrad_rarities import ADCP
 
@@ -36,7 +31,8 @@ def test_every_format_has_an_account() -> None:
 
 @pytest.mark.parametrize("format_", ACCOUNTS)
 def test_the_document_has_every_row_and_no_other(format_: str) -> None:
-    tables = DOCUMENT.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    begin, end = markers("account")
+    tables = DOCUMENT.read_text("utf-8").partition(begin)[2].partition(end)[0]
     section = tables.partition(f"### {format_}\n")[2].partition("\n### ")[0]
     written = [line for line in section.splitlines() if line.startswith("|")]
     assert tuple(written[:2]) == HEADER
@@ -91,27 +87,11 @@ def places(row: Row) -> list[tuple[str, str]]:
     return found
 
 
-def converted(raw: Path, model: str, folder: Path, **changes: Any) -> Published:
-    request = {
-        "raw_file": str(raw),
-        "sonar_model": model,
-        "output_path": str(folder / "out.zarr"),
-        "output_type": "zarr",
-        **changes,
-    }
-    done = convert(ConversionRequest(**request))
-    assert isinstance(done, Published)
-    jsonschema.validate(done.manifest, manifest_schema())
-    return done
-
-
 @pytest.mark.parametrize(("name", "model", "xml"), REAL)
 def test_what_the_table_places_is_there(
     name: str, model: str, xml: str | None, real_data: Path, tmp_path: Path
 ) -> None:
-    done = converted(
-        real_data / name, model, tmp_path, xml_path=str(real_data / xml) if xml else None
-    )
+    done = converted(real_data / name, tmp_path, model, xml_path=real_data / xml if xml else None)
     with xr.open_datatree(done.output, engine="zarr") as tree:
         groups = {node.path.strip("/"): node.to_dataset() for node in tree.subtree}
     beams = [group for path, group in groups.items() if path.startswith("Sonar/Beam_group")]
@@ -160,7 +140,7 @@ def test_a_datagram_that_the_output_lacks_is_named(
     extra = [datagram_bytes(type_.encode(), BODIES[type_], TIME + n * 10_000_000) for n in (0, 1)]
     raw = tmp_path / "D.raw"
     raw.write_bytes(content[:at] + b"".join(extra) + content[at:])
-    done = converted(raw, model, tmp_path)
+    done = converted(raw, tmp_path, model)
     (entry,) = done.manifest["not_converted"]
     assert entry == {
         "type": type_,
@@ -235,7 +215,7 @@ def test_a_filter_of_another_stage_is_named(real_data: Path, tmp_path: Path) -> 
     body = content[first.start + 16 : first.end - 4]
     raw = tmp_path / "D.raw"
     raw.write_bytes(content + datagram_bytes(b"FIL1", b"\x03\0" + body[2:], TIME))
-    (entry,) = converted(raw, "EK80", tmp_path).manifest["not_converted"]
+    (entry,) = converted(raw, tmp_path, "EK80").manifest["not_converted"]
     assert (entry["type"], entry["count"]) == ("FIL1 of stage 3", 1)
 
 

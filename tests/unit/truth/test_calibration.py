@@ -15,10 +15,9 @@ from echopype.calibrate import compute_Sv, compute_TS
 from echopype.commongrid import compute_MVBS
 from echopype.consolidate import add_depth, add_location
 
-from flows.conversion import convert
-from flows.publishing.publication import Published
 from flows.rawfile.azfp.parsers import without_limits
-from flows.stores.request import ConversionRequest, ConvertParams
+from flows.stores.request import ConvertParams
+from tests.conversions import converted
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -78,19 +77,13 @@ def assert_equal(ours: dict[str, xr.Dataset | str], theirs: dict[str, xr.Dataset
 
 def written(data: Path, file: str, folder: Path, output_type: Any, *, corrections: bool) -> Path:
     model, _ = FILES[file]
-    done = convert(
-        ConversionRequest(
-            raw_file=str(data / file),
-            sonar_model=model,
-            output_path=str(folder),
-            output_type=output_type,
-            xml_path=str(data / AZFP_XML) if model == "AZFP" else None,
-            convert_params=ConvertParams(include_bot=None if model.startswith("A") else False),
-            corrections=corrections,
-        )
-    )
-    assert isinstance(done, Published)
-    return Path(done.output)
+    changes = {
+        "output_type": output_type,
+        "xml_path": data / AZFP_XML if model == "AZFP" else None,
+        "convert_params": ConvertParams(include_bot=None if model.startswith("A") else False),
+        "corrections": corrections,
+    }
+    return Path(converted(data / file, folder, model, **changes).output)
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ import re
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import jsonschema
 import numpy as np
 import pytest
 import xarray as xr
@@ -27,14 +27,11 @@ from hypothesis import strategies as st
 from echodrop.conversions import DONE
 from echodrop.terminal import convert as convert_command
 from flows import walk
-from flows.conversion import convert
 from flows.core.outcomes import BadFile, BadSidecar, UnsupportedDatagram
-from flows.publishing.manifest import manifest_schema
 from flows.publishing.publication import Published
 from flows.rawfile.azfp.settings import read_settings
 from flows.rawfile.echopype_reader import import_echopype, open_raw_file
 from flows.rawfile.engine import open_file
-from flows.stores.request import ConversionRequest
 from flows.walk.ad2cp import KINDS, RAW_ECHOSOUNDER, STRING, checksum
 from flows.walk.ad2cp_lengths import misreading
 from flows.walk.asl.azfp import HEADER_SIZE
@@ -45,6 +42,8 @@ from sonar_models import (
     serial_in_bytes,
     serial_in_settings,
 )
+from tests import conversions
+from tests.conversions import tree_of
 from tests.damaged_files import AD2CP, AD2CP_FIRST_PING, AD2CP_PING, AZFP, AZFP_PING, AZFP_XML
 from tests.expected_facts import azfp_time
 from tests.unit.preflight.azfp6_writer import PINGS, azfp6_file, ping
@@ -54,27 +53,7 @@ BURST, AVERAGE, BOTTOM_TRACK, INTERLEAVED, ECHOSOUNDER = 0x15, 0x16, 0x17, 0x18,
 BURST_ALTIMETER, AVERAGE_ALTIMETER = 0x1A, 0x1F
 
 
-def converted(raw: Path, folder: Path, model: str, **changes: Any) -> Published:
-    done = convert(
-        ConversionRequest(
-            **{
-                "raw_file": str(raw),
-                "sonar_model": model,
-                "output_path": str(folder / "out"),
-                "output_type": "zarr",
-                "verify": "full",
-                **changes,
-            }
-        )
-    )
-    assert isinstance(done, Published)
-    jsonschema.validate(done.manifest, manifest_schema())
-    return done
-
-
-def tree_of(done: Published) -> Any:
-    engine = "zarr" if done.output.endswith(".zarr") else "netcdf4"
-    return xr.open_datatree(done.output, engine=engine, chunks=None)
+converted = partial(conversions.converted, verify="full")
 
 
 class Record(NamedTuple):

@@ -10,15 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.conversion import convert
-from flows.publishing.publication import Published
 from flows.publishing.recording.positions import (
     TRACK_POINTS,
     narrowest_box,
     simplified,
     track_of,
 )
-from flows.stores.request import ConversionRequest
+from tests.conversions import converted
 
 latitudes = st.floats(-90, 90, allow_nan=False)
 longitudes = st.floats(-180, 180, allow_nan=False)
@@ -161,15 +159,7 @@ def test_a_straight_track_is_two_points_and_a_mooring_one() -> None:
 
 
 def contents_of(raw: Path, folder: Path) -> dict[str, Any]:
-    request = ConversionRequest(
-        raw_file=str(raw),
-        sonar_model="EK60",
-        output_path=str(folder / "out.zarr"),
-        output_type="zarr",
-    )
-    done = convert(request)
-    assert isinstance(done, Published)
-    contents: dict[str, Any] = done.manifest["contents"]
+    contents: dict[str, Any] = converted(raw, folder).manifest["contents"]
     return contents
 
 

@@ -26,9 +26,9 @@ from flows.publishing.recording.quality import (
     unpositioned,
     walk_facts,
 )
-from flows.stores.request import ConversionRequest
 from flows.walk import preflight
 from flows.walk.summary import FileSummary
+from tests.conversions import request_for
 from tests.damaged_files import simrad_datagrams
 
 GOOD = [
@@ -45,13 +45,7 @@ GOOD = [
 
 def quality_of(raw: Path, model: str, folder: Path, xml: Path | None = None) -> dict[str, Any]:
     """The facts of an opened file by name."""
-    request = ConversionRequest(
-        raw_file=str(raw),
-        sonar_model=model,
-        xml_path=None if xml is None else str(xml),
-        output_path=str(folder / "out.zarr"),
-        output_type="zarr",
-    )
+    request = request_for(raw, folder, model, xml_path=xml)
     opened = open_raw(request, lambda _stage, _done: None)
     assert isinstance(opened, OpenedRaw)
     opened.close()

@@ -14,10 +14,8 @@ import xarray as xr
 
 from echodrop.conversions import DONE
 from echodrop.terminal import check
-from flows.conversion import convert
 from flows.core.outcomes import BadFile, ConversionFailure, UnsupportedDatagram
-from flows.publishing.publication import Published
-from flows.stores.request import ConversionRequest
+from tests import conversions
 
 Groups = Callable[[str], xr.Dataset]
 Check = Callable[[Groups], bool]
@@ -32,15 +30,8 @@ def converted(
     path: Path, folder: Path, output_type: OutputType = "zarr", *, allow_partial: bool = False
 ) -> tuple[Groups, dict[str, Any]]:
     """The groups of a file's output, and its manifest."""
-    request = ConversionRequest(
-        raw_file=str(path),
-        sonar_model=model_of(path),
-        output_path=str(folder),
-        output_type=output_type,
-        allow_partial=allow_partial,
-    )
-    result = convert(request)
-    assert isinstance(result, Published)
+    changes = {"output_type": output_type, "allow_partial": allow_partial}
+    result = conversions.converted(path, folder, model_of(path), **changes)
 
     def group(name: str) -> xr.Dataset:
         if output_type == "zarr":

@@ -14,22 +14,14 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.conversion import convert
 from flows.core.outcomes import BadFile, BadSidecar
 from flows.publishing.publication import Published
 from flows.rawfile.sidecars.fit import column_channels, time_fit
-from flows.stores.request import ConversionRequest
+from tests.conversions import converted
 from tests.damaged_files import EK60, EK80, datagram_bytes, simrad_datagrams
 from tests.unit.truth.edited_files import datagrams_of
 
 DEPTHS = "detected_seafloor_depth"
-
-
-def converted(raw: Path, folder: Path, model: str = "EK60", **changes: Any) -> Published:
-    request = {"raw_file": str(raw), "sonar_model": model, "output_path": str(folder / "out.zarr")}
-    done = convert(ConversionRequest(**{**request, "output_type": "zarr", **changes}))
-    assert isinstance(done, Published)
-    return done
 
 
 def vendor_of(done: Published) -> xr.Dataset:

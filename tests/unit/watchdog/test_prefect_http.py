@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 import pytest
 
+from tests.http_servers import Reply, answering
 from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 
 
@@ -50,32 +49,14 @@ def clock() -> Clock:
 def server(clock: Clock) -> Iterator[Server]:
     stub = Server()
 
-    class ScriptedAnswers(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(*_: object) -> Reply:
+        stub.asked.append(clock.now)
+        status, retry_after = stub.answers.pop(0) if stub.answers else (200, None)
+        return status, {"status": status}, {"Retry-After": retry_after} if retry_after else {}
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            stub.asked.append(clock.now)
-            status, retry_after = stub.answers.pop(0) if stub.answers else (200, None)
-            data = json.dumps({"status": status}).encode()
-            self.send_response(status)
-            if retry_after is not None:
-                self.send_header("Retry-After", retry_after)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), ScriptedAnswers)
-    thread = Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    stub.url = f"http://127.0.0.1:{listening.server_port}/api"
-    yield stub
-    listening.shutdown()
-    listening.server_close()
-    thread.join()
+    with answering(answer) as origin:
+        stub.url = f"{origin}/api"
+        yield stub
 
 
 def http(server: Server, clock: Clock, **options: Any) -> PrefectHttp:
