@@ -10,12 +10,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
 from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import deployment
 
-from flows.core.out_of_memory import end_out_of_memory
 from flows.core.outcomes import ConversionFailure, TransientFault
 from flows.core.public_uri import public_uri
 from flows.core.transient_faults import retry_step
@@ -24,7 +22,7 @@ from flows.runs.failed_runs import failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
 from flows.runs.run_products import make_products_of
 from flows.runs.run_progress import ProgressArtifact, show_manifest
-from flows.runs.run_states import RETRYING, completed_state, this_run
+from flows.runs.run_states import CONVERTING, completed_state, end_out_of_memory, this_run
 from flows.runs.time_limit import source_bytes, time_limit, time_limited
 from flows.stores.request import ConversionRequest
 
@@ -36,15 +34,11 @@ PAUSE_SECONDS = 7 * 24 * 3600
 PAUSE_POLL_SECONDS = 10
 
 
-# Results are not stored or cached: an EchoData has gigabytes of samples, and a retried run must
-# read the current file.
 @task(
     name="Open Raw File",
     # Replaces the result when Prefect only visualizes the flow.
     viz_return_value=Skipped("", "drawn"),
-    persist_result=False,
-    cache_policy=NO_CACHE,
-    **RETRYING,
+    **CONVERTING,
 )
 def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
     """Fetch the raw file and its sidecars, check every datagram, and parse it."""
@@ -57,9 +51,7 @@ def open_raw_file(request: ConversionRequest) -> OpenedRaw | Skipped:
 @task(
     name="Save Converted File",
     viz_return_value=Skipped("", "drawn"),
-    persist_result=False,
-    cache_policy=NO_CACHE,
-    **RETRYING,
+    **CONVERTING,
 )
 def save_converted_file(opened: OpenedRaw | Skipped) -> Published | Skipped:
     """Encode losslessly, publish only complete outputs, read back and compare."""

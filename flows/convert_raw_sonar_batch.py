@@ -12,12 +12,11 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State
 from prefect.logging import get_run_logger
 from pydantic import PositiveInt
 
-from flows.core.out_of_memory import out_of_memory
+from flows.core.only_warned import only_warned
 from flows.core.outcomes import ConversionFailure, InvalidParameters, PartlyFailed, TransientFault
 from flows.core.public_uri import public_uri
 from flows.publishing.publication import Published, Skipped
@@ -34,7 +33,7 @@ from flows.runs.failed_runs import failed_file, failed_run, forget_outcome
 from flows.runs.failure_hooks import report_failure
 from flows.runs.run_products import make_products_of
 from flows.runs.run_progress import ProgressArtifact, show_manifest
-from flows.runs.run_states import RETRYING, completed_state, this_run
+from flows.runs.run_states import CONVERTING, completed_state, out_of_memory, this_run
 from flows.runs.task_resources import task_resources, worker_count
 from flows.runs.time_limit import source_bytes, time_limit, time_limited
 from flows.stores.request import ConversionRequest
@@ -47,9 +46,7 @@ _SIZES_AT_ONCE = 16
 @task(
     name="Convert File",
     task_run_name="{name}",
-    persist_result=False,
-    cache_policy=NO_CACHE,
-    **RETRYING,
+    **CONVERTING,
 )
 def convert_file(name: str, request: ConversionRequest | InvalidParameters) -> State[Any]:
     """Convert one file of a batch; the state is the one that its own run would end in."""
@@ -129,7 +126,8 @@ def convert_raw_sonar_batch(
     except (InvalidParameters, TransientFault) as failure:
         return failed_run(failure)  # type: ignore[return-value]  # Prefect takes a state for its data
     outcomes = [file_outcome(file, state) for file, state in zip(batch, states, strict=True)]
-    _show(outcomes)
+    with only_warned(get_run_logger, "artifact not created"):
+        create_table_artifact(outcome_rows(outcomes), key="batch", description="Files by outcome")
     state = batch_state(outcomes)
     if isinstance(state.data, PartlyFailed):
         # Logged and tagged before products take their time.
@@ -169,12 +167,3 @@ def _workers(
                 peak // 10**6,
             )
     return worker_count(peaks, resources, max_workers=max_workers)
-
-
-def _show(outcomes: list[dict[str, Any]]) -> None:
-    """Show the outcomes in the UI; an error of the server does not fail the run."""
-    try:
-        create_table_artifact(outcome_rows(outcomes), key="batch", description="Files by outcome")
-    # BLE001: the outputs are published and verified, even if the UI cannot show it.
-    except Exception as error:  # noqa: BLE001
-        get_run_logger().warning("artifact not created: %s", error)

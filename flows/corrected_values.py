@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from flows.publishing.contents import groups_of
 from flows.rawfile.corrections import Correction, SimradFacts, correct
+from flows.rawfile.parsed_pings import beam_groups
 from flows.rawfile.samples import PingSamples
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
 
-    from flows.rawfile.nortek.records import RecordRows
+Data = TypeVar("Data")
 
 
 def correct_values(
@@ -22,19 +23,17 @@ def correct_values(
 ) -> tuple[list[Correction], list[str]]:
     """Correct the values that echopype changes or drops.
 
-    Args:
-        echodata: echopype's EchoData; its groups are replaced.
-        facts: facts of a Simrad file; None for other formats.
-        wanted: False leaves echopype's values, even for samples from the file.
-        keep: variables of the Platform group that the user has set.
+    Without `wanted` echopype's values stay, also for samples from the file. `keep` are variables of
+    the Platform group that the user has set.
 
-    Returns:
-        The corrections, and a sentence for each loss: without corrections, one for each
-        of them.
+    Returns the corrections, and a sentence for each loss: without corrections, one for each of them.
     """
-    zeros = zero_imaginary_parts(echodata)
+    zeros = sum(data.zeros() for data in imaginary_parts(echodata))
     found = [Correction("imaginary parts of exactly 0 are 0, not NaN", zeros)] if zeros else []
-    of_records = samples_of_records(echodata)
+    # It imports echopype's modules.
+    from flows.rawfile.nortek.records import RecordRows  # noqa: PLC0415
+
+    of_records = _of_beams(echodata, RecordRows, "velocity", "amplitude")
     if lacking := sum(data.lacking() for data in of_records):
         what = "velocities and amplitudes of beams and cells that pings do not have are NaN, not 0"
         found.append(Correction(what, lacking))
@@ -58,17 +57,7 @@ def correct_values(
 
 def imaginary_parts(echodata: EchoData) -> list[PingSamples]:
     """The imaginary parts of samples that are read from the file."""
-    found = _of_beams(echodata, "backscatter_i", "transmit_pulse_i")
-    return [data for data in found if isinstance(data, PingSamples)]
-
-
-def samples_of_records(echodata: EchoData) -> list[RecordRows]:
-    """The velocities and amplitudes of an AD2CP that are read from the file."""
-    # It imports echopype's modules.
-    from flows.rawfile.nortek.records import RecordRows  # noqa: PLC0415
-
-    found = _of_beams(echodata, "velocity", "amplitude")
-    return [data for data in found if isinstance(data, RecordRows)]
+    return _of_beams(echodata, PingSamples, "backscatter_i", "transmit_pulse_i")
 
 
 def other_beams(echodata: EchoData) -> list[str]:
@@ -78,8 +67,7 @@ def other_beams(echodata: EchoData) -> list[str]:
     in the place of the first. `data_set_description` has four bits for each beam of a ping.
     """
     sentences = []
-    for name in map(str, echodata["Sonar"]["beam_group"].values):
-        group = echodata[f"Sonar/{name}"]
+    for path, group in beam_groups(echodata).items():
         if not {"beam", "data_set_description", "velocity"} <= set(group.variables):
             continue
         known = list(map(str, group["beam"].values))
@@ -94,18 +82,14 @@ def other_beams(echodata: EchoData) -> list[str]:
         )
         if other:
             sentences.append(
-                f"the beams of {other} pings of {name}: their samples are at the first beams, and "
+                f"the beams of {other} pings of {path.removeprefix('Sonar/')}: their samples are at the first beams, and "
                 "data_set_description has their numbers"
             )
     return sentences
 
 
-def _of_beams(echodata: EchoData, *names: str) -> list[Any]:
-    """The data of these variables of all Beam groups."""
-    groups = [echodata[f"Sonar/{name}"] for name in echodata["Sonar"]["beam_group"].values]
-    return [group[name].variable.data for group in groups for name in names if name in group]
-
-
-def zero_imaginary_parts(echodata: EchoData) -> int:
-    """How many imaginary parts of samples are exactly 0, for which echopype has NaN."""
-    return sum(data.zeros() for data in imaginary_parts(echodata))
+def _of_beams(echodata: EchoData, kind: type[Data], *names: str) -> list[Data]:
+    """The data of this class of these variables of all Beam groups."""
+    groups = beam_groups(echodata).values()
+    found = [group[name].variable.data for group in groups for name in names if name in group]
+    return [data for data in found if isinstance(data, kind)]

@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,9 @@ from flows.publishing.publication import Skipped
 from flows.publishing.publish_decision import Content, PublishedManifest, decide
 from flows.publishing.recording.parsed_facts import recording_facts
 from flows.publishing.recording.quality import walk_facts
-from flows.rawfile.azfp.missing import missing_of_azfp
-from flows.rawfile.azfp.times import corrected_times
-from flows.rawfile.corrections import Correction
+from flows.rawfile.azfp.missing import corrected_times, missing_of_azfp
 from flows.rawfile.echopype_reader import open_raw_file
-from flows.rawfile.engine import Engine, open_file
+from flows.rawfile.engine import open_file
 from flows.rawfile.parsed_pings import compare_pings
 from flows.rawfile.sidecars.check import check_sidecars
 from flows.rawfile.sidecars.groups import add_sidecars
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class OpenedRaw:
-    """A parsed raw file with everything for its manifest.
+    """A parsed raw file with everything for its manifest, of which it has `recorded` some entries.
 
     Until `close`, its samples are read from the local copy of the raw file.
     """
@@ -51,15 +49,8 @@ class OpenedRaw:
     echodata: EchoData
     source: FetchedFile
     sidecars: list[FetchedSidecar]
-    preflight: dict[str, Any]
-    missing: str | None
-    parser_warnings: list[str]
+    recorded: dict[str, Any]
     manifest_at_start: str | None
-    engine: Engine
-    corrections: list[Correction]
-    quality: list[dict[str, Any]]
-    not_converted: list[dict[str, Any]]
-    repairs: list[dict[str, Any]]
     seconds: dict[str, float]
     resources: contextlib.ExitStack
 
@@ -178,11 +169,12 @@ def _parse(
     with watch.stage("open"), _with_preflight(summary):
         progress("open", 0.0)
 
-        def parse(path: Path, *, with_sidecars: bool) -> tuple[EchoData, list[str]]:
-            taken = sidecars if with_sidecars else []
-            return open_raw_file(path, request.sonar_model, taken, request.metadata, uri)
-
-        opened = open_file(source.path, summary, parse)
+        xml = next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None)
+        opened = open_file(
+            source.path,
+            summary,
+            lambda path: open_raw_file(path, request.sonar_model, xml, request.metadata, uri),
+        )
         resources.callback(opened.close)
         echodata = opened.echodata
         compare_pings(echodata, summary)
@@ -217,15 +209,17 @@ def _parse(
         echodata=echodata,
         source=source,
         sidecars=sidecars,
-        preflight=checked.summary.as_json(),
-        missing=missing,
-        parser_warnings=[*inputs.notes, *opened.warnings],
+        recorded={
+            "preflight": checked.summary.as_json(),
+            "missing": missing,
+            "engine": asdict(opened.engine),
+            "corrections": list(map(asdict, corrections)),
+            "quality": [fact.as_json() for fact in quality],
+            "not_converted": [entry.as_json() for entry in summary.not_converted],
+            "repairs": list(map(asdict, opened.repairs)),
+            "parser_warnings": [*inputs.notes, *opened.warnings],
+        },
         manifest_at_start=published.etag if published else None,
-        engine=opened.engine,
-        corrections=corrections,
-        quality=[fact.as_json() for fact in quality],
-        not_converted=[entry.as_json() for entry in summary.not_converted],
-        repairs=[repair.as_json() for repair in opened.repairs],
         seconds=watch.seconds,
         resources=resources,
     )

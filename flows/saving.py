@@ -141,7 +141,6 @@ def _manifest(
             {"kind": sidecar.kind, **described_source(sidecar.file)} for sidecar in opened.sidecars
         ],
         sonar={"model": request.sonar_model, "found_by": request.sonar_model_source},
-        preflight=opened.preflight,
         output={
             "uri": request.output.uri,
             "type": request.output_type,
@@ -150,14 +149,8 @@ def _manifest(
             **output,
         },
         contents=contents_of(opened.echodata),
-        missing=opened.missing,
         verification=verification,
         run={"owner": request.owner, **_NO_RUN, **request.run},
-        engine=opened.engine.as_json(),
-        corrections=[each.as_json() for each in opened.corrections],
-        quality=opened.quality,
-        not_converted=opened.not_converted,
-        repairs=opened.repairs,
-        parser_warnings=opened.parser_warnings,
+        **opened.recorded,
         timings={stage: round(spent, 4) for stage, spent in {**opened.seconds, **seconds}.items()},
     )

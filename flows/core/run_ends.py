@@ -30,10 +30,8 @@ class RunEnd:
     Attributes:
         of_the_file: the file or its uploader is at fault; the file goes into quarantine.
         is_retryable: the same bytes and settings may succeed later: it is retried.
-        converts_partly: the intact part can be converted with `allow_partial`.
         pages: it wakes the person on call.
         remedy: what to do; empty if no file is reported under this name.
-        reported: every class with a remedy by its name.
     """
 
     outcome: ClassVar[str]

@@ -31,12 +31,10 @@ class AutomationsError(ValueError):
 
 @dataclass
 class Registration:
-    """The changes that a registration made, or would make.
+    """The changes that a registration made, or would make, as sentences for people.
 
-    Attributes:
-        changes: sentences for people; empty if nothing changed.
-        deployments: ids of the existing deployments by full name, `flow/deployment`.
-        pool_is_new: the pool was just created, so no worker has sent a heartbeat yet.
+    `deployments`: ids of the existing deployments by full name, `flow/deployment`. `pool_is_new`: the pool
+    was just created, so no worker has sent a heartbeat yet.
     """
 
     work_pool: str
@@ -97,8 +95,7 @@ def register_automations(
 ) -> None:
     """Write the differences; an automation that is switched off stays off.
 
-    `block` is what they notify, `type/name` on the server: a webhook is called, any other must be
-    a notification block. If it is empty, ours are deleted from the server.
+    `block` is what they notify, `type/name` on the server; if it is empty, ours are deleted from it.
 
     Raises:
         AutomationsError: the block does not exist.

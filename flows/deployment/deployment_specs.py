@@ -14,11 +14,9 @@ BACKFILL = "backfill"
 
 @dataclass(frozen=True)
 class QueueSpec:
-    """A work queue of the pool.
+    """A work queue of the pool; its limit is of runs at a time.
 
-    Attributes:
-        priority: 1 is the highest; a worker takes all it can from one queue before the next.
-        concurrency_limit: runs of this queue at a time; None for no limit.
+    `priority` 1 is the highest; a worker takes all it can from one queue before the next.
     """
 
     name: str
@@ -37,18 +35,11 @@ def lanes(
 class DeploymentSpec:
     """A deployment of a flow on the work pool.
 
-    Attributes:
-        entrypoint: the flow as `package.module.function`; it must be importable where
-            it is registered and where it runs.
-        work_queue: the default queue of its runs.
-        tags: tags of the deployment and of each run.
-        cron: its schedule in UTC; None for no schedule.
-        parameters: override the flow's defaults.
-        job_variables: override the pool's.
-        concurrency_limit: runs at a time; None for no limit. By default the server
-            keeps the leases of the slots in memory, and ends a run whose lease was lost
-            in a restart. So a run that must not be ended has no limit.
-        collision: what happens to a run beyond the limit.
+    `entrypoint` is the flow as `package.module.function`; it must be importable where it is registered
+    and where it runs. `cron` is in UTC. `collision`: what happens to a run beyond `concurrency_limit`.
+
+    By default the server keeps the leases of a limit's slots in memory, and ends a run whose lease was
+    lost in a restart. So a run that must not be ended has no limit.
     """
 
     entrypoint: str

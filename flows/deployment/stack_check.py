@@ -27,6 +27,7 @@ from flows.deployment.stack_images import worker_services
 
 # A worker sends a heartbeat every 30 s.
 HEARTBEAT = timedelta(seconds=90)
+ABSENT = "does not exist"
 
 
 @dataclass(frozen=True)
@@ -43,21 +44,8 @@ def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iter
     """Check the API, work pool, queues, deployments, automations and the last heartbeat."""
     pool, ours = wanted.work_pool, metadata.version("echodrop")
     register = f"echodrop deploy --stack {stack}"
-    absent = "does not exist"
 
-    def look(
-        subject: str, read: Callable[[], Any], *faults: tuple[Callable[[Any], bool], str, str]
-    ) -> Finding:
-        """A finding with the first fault: how it is seen, the problem, and the command."""
-        try:
-            found = read()
-        except (ObjectNotFound, KeyError):
-            return Finding(subject, absent, register)
-        for is_so, problem, fix in faults:
-            if is_so(found):
-                return Finding(subject, problem.format(found), fix)
-        return Finding(subject)
-
+    look = partial(_look, register)
     yield (answer := check_api(client))
     if answer.problem is not None:
         return
@@ -72,7 +60,7 @@ def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iter
             ),
         )
     )
-    if answer.problem == absent:
+    if answer.problem == ABSENT:
         return
     for queue in wanted.queues:
         yield look(
@@ -108,6 +96,28 @@ def check_prefect(client: SyncPrefectClient, wanted: Wanted, stack: str) -> Iter
             ),
         )
     yield _worker(client, pool, stack)
+
+
+def _look(
+    fix: str,
+    subject: str,
+    read: Callable[[], Any],
+    *faults: tuple[Callable[[Any], bool], str, str],
+) -> Finding:
+    """A finding with the first fault: how it is seen, the problem, and the command.
+
+    `fix` is the command if what is read does not exist.
+    """
+    try:
+        found = read()
+    except (ObjectNotFound, KeyError):
+        return Finding(subject, ABSENT, fix)
+    except ClientError as error:
+        return Finding(subject, str(error), fix)
+    for is_so, problem, command in faults:
+        if is_so(found):
+            return Finding(subject, problem.format(found), command)
+    return Finding(subject)
 
 
 def check_api(client: SyncPrefectClient) -> Finding:
@@ -157,35 +167,23 @@ def check_aws(
     deployments: Sequence[DeploymentSpec],
 ) -> Iterator[Finding]:
     """Check the observer's queue, task definitions, worker service, inbox, quota and budget."""
-    deploy = f"sam build && sam deploy --stack-name {stack}"
+    look = partial(_look, f"sam build && sam deploy --stack-name {stack}")
     queue = outputs["ObserverQueue"]
-    yield _check_exists(
+    yield look(
         f"observer's queue {queue}: without it a killed run stays Running",
         lambda: client("sqs").get_queue_url(QueueName=queue),
-        deploy,
     )
     ecs = client("ecs")
     own = {each.job_variables.get("task_family", outputs["TaskFamily"]) for each in deployments}
     for family in sorted(own):
-        yield _check_exists(
-            f"task definition {family}",
-            partial(ecs.describe_task_definition, taskDefinition=family),
-            deploy,
-        )
+        describe = partial(ecs.describe_task_definition, taskDefinition=family)
+        yield look(f"task definition {family}", describe)
     yield _service(ecs, outputs, stack)
     yield check_inbox(client("s3"), outputs["Inbox"], stack)
     yield check_quota(client, outputs)
     yield check_brake(outputs)
     if budget := outputs["BudgetName"]:
         yield check_cost_tag(client, budget)
-
-
-def _check_exists(subject: str, look: Callable[[], object], fix: str) -> Finding:
-    try:
-        look()
-    except ClientError as error:
-        return Finding(subject, str(error), fix)
-    return Finding(subject)
 
 
 def _service(ecs: Any, outputs: Mapping[str, str], stack: str) -> Finding:  # noqa: ANN401 - boto3's client

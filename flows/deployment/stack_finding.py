@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check.
+    """The result of one check: what is wrong with the subject, and the command that fixes it.
 
-    Attributes:
-        problem: what is wrong with it; None if nothing is.
-        note: information for people without a problem, or why it could not be checked.
+    `note`: information for people without a problem, or why it could not be checked.
     """
 
     subject: str

@@ -18,6 +18,7 @@ import boto3
 from botocore.config import Config
 
 from flows.core.locations import S3Location, parse_location
+from flows.core.only_warned import only_warned
 from flows.failures.failure_report import FailureReport
 from flows.failures.incidents import incident_id, mark_reported, opens_incident
 from flows.stores.object_store import ObjectStore
@@ -62,15 +63,12 @@ class Channels:
 
 def send_alerts(reports: Sequence[FailureReport], channels: Channels | None = None) -> None:
     """Send one message for each incident that these failures open; never raise."""
-    try:
+    with only_warned(_log, "alerts not sent"):
         ways = channels or Channels.of(os.environ)
         place = ways.incidents
         store = None if place is None else store_of(place, {})
         root = "" if place is None else place.key
         in_parallel(lambda report: _send_alert(report, ways.topic_of(report), store, root), reports)
-    # BLE001: a fault of the channels must not change how the run ends.
-    except Exception as error:  # noqa: BLE001
-        _log.warning("alerts not sent: %s", error)
 
 
 def _send_alert(
@@ -79,23 +77,16 @@ def _send_alert(
     """Send the message if this failure opens an incident, or if that is not known."""
     if topic is None:
         return
-    mark = None
-    # BLE001: an alert that fails must not stop the others.
-    try:
-        if store is not None:
-            try:
-                mark = opens_incident(store, root, report)
-            # BLE001: a second message is better than none.
-            except Exception as error:  # noqa: BLE001
-                _log.warning("%s: incident not recorded: %s", report.source, error)
-            else:
-                if mark is None:
-                    return
-        _publish(topic, report)
+    with only_warned(_log, f"{report.source}: alert not sent to {topic}"):
+        mark, is_first = None, True
+        # A second message is better than none.
+        with only_warned(_log, f"{report.source}: incident not recorded"):
+            if store is not None:
+                is_first = bool(mark := opens_incident(store, root, report))
+        if is_first:
+            _publish(topic, report)
         if store is not None and mark is not None:
             mark_reported(store, mark)
-    except Exception as error:  # noqa: BLE001
-        _log.warning("%s: alert not sent to %s: %s", report.source, topic, error)
 
 
 def _publish(topic: str, report: FailureReport) -> None:

@@ -63,8 +63,6 @@ class FailureReport:
         etag: entity tag of the version to convert, without quotes.
         cruise: the folder that groups files of one survey.
         output: URI of the output; None if it cannot be determined.
-        outcome: the name of one of `FAILURES`.
-        message: one sentence with the file and the cause.
         kind: the cause without the parts that differ from file to file.
         preflight: the result of the walk over the datagrams, as in a manifest.
         files: number of files that failed; above 1 if a whole batch crashed.

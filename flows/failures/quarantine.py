@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flows.core.locations import FAILURE_SUFFIX, Location, S3Location
+from flows.core.only_warned import only_warned
 from flows.core.source_version import SourceVersion
 from flows.failures.failure_report import FailureReport, report_bytes
 from flows.stores.object_store import ObjectStore
@@ -43,14 +44,11 @@ def hold(request: ConversionRequest, report: FailureReport) -> None:
     source, output = request.source, request.output
     if not isinstance(source, S3Location) or not isinstance(output, S3Location):
         return
-    # BLE001: the run has already failed, and that failure is reported.
-    try:
+    with only_warned(_log, f"{output.uri}: failure report not written"):
         inbox = store_of(source, request.input_storage_options)
         if _is_current(inbox, source, request.wanted):
             store = store_of(output, request.output_storage_options)
             store.put(output.key + FAILURE_SUFFIX, report_bytes(report))
-    except Exception as error:  # noqa: BLE001
-        _log.warning("%s: failure report not written: %s", output.uri, error)
     reason = report.message.removeprefix(f"{report.source}: ")
     marks = {OUTCOME_TAG: report.outcome, REASON_TAG: tag_value(reason)}
     _mark(source, request.input_storage_options, request.wanted, marks)
@@ -70,8 +68,8 @@ def release(source: Location, options: dict[str, Any], version: SourceVersion) -
 def _mark(
     source: S3Location, options: dict[str, Any], version: SourceVersion, marks: Mapping[str, str]
 ) -> None:
-    # BLE001: the bucket may be read-only; the report is written anyway.
-    try:
+    # The bucket may be read-only.
+    with only_warned(_log, f"{source.uri}: quarantine tags not changed"):
         inbox = store_of(source, options)
         if version.version_id is None and not _is_current(inbox, source, version):
             # There is no version id, and the object has changed.
@@ -82,8 +80,6 @@ def _mark(
             _log.warning("%s: not tagged, it already has %s tags", source.uri, len(before))
         elif after != before:
             inbox.put_tags(source.key, version.version_id, after)
-    except Exception as error:  # noqa: BLE001
-        _log.warning("%s: quarantine tags not changed: %s", source.uri, error)
 
 
 def retagged(before: Sequence[TagTypeDef], marks: Mapping[str, str]) -> list[TagTypeDef] | None:

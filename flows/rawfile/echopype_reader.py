@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import logging
 import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -17,10 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows.core.outcomes import BadFile, ConversionFailure, UnsupportedDatagram
-from flows.rawfile.azfp.settings_check import check_settings
+from flows.rawfile.azfp.settings import check_settings
 from flows.rawfile.faster_parser import speed_up_parser
-from flows.rawfile.postponed_imports import postpone_imports
-from flows.stores.sidecars import FetchedSidecar
+from flows.stores.download import FetchedFile
 
 if TYPE_CHECKING:
     from echopype.echodata import EchoData
@@ -32,6 +34,14 @@ _REFUSED = (
     "its datagrams are whole, but echopype cannot read what they hold; the file is not damaged, and "
     "needs a newer version of echopype or of echodrop"
 )
+
+# `import echopype` imports its calibration, cleaning, gridding and masks, and with them
+# scipy.signal, geopy and aiohttp: half of its time. Python's LazyLoader postpones that until the
+# first use. scipy.signal and scipy.fftpack are postponed by themselves: calibration and dask import
+# them, and hardly ever use them.
+POSTPONED = frozenset(
+    f"echopype.{name}" for name in ("calibrate", "clean", "commongrid", "consolidate", "mask")
+) | {"scipy.signal", "scipy.fftpack"}
 
 # One file at a time: the logging and warning filters of the process are changed during parsing.
 # This costs little time, because parsing is Python code that holds the GIL.
@@ -46,11 +56,18 @@ def import_echopype() -> ModuleType:
     """
     with _PARSER:
         before = logging.root.manager.disable
-        postpone_imports()
+        if not any(isinstance(finder, _PostponingFinder) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _PostponingFinder())
         is_first = "echopype" not in sys.modules
-        with _without_collections() if is_first else nullcontext():
+        collects = gc.isenabled()
+        # No collections: what is imported stays, and they take a fifth of the time.
+        gc.disable()
+        try:
             # Deferred: code that only reads locations or manifests does not need it.
             echopype = importlib.import_module("echopype")
+        finally:
+            if collects:
+                gc.enable()
         if is_first:
             speed_up_parser()
             # Over 100,000 objects that live as long as the process: the collections during a
@@ -65,36 +82,36 @@ def import_echopype() -> ModuleType:
         return echopype
 
 
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """No garbage collections during an import, a fifth of its time: what is imported stays."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+class _PostponingFinder(importlib.abc.MetaPathFinder):
+    """Finds the postponed modules as Python does, and loads them at their first use."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """See `importlib.abc.MetaPathFinder`."""
+        if fullname not in POSTPONED:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+        return spec
 
 
 def open_raw_file(
     path: Path,
     sonar_model: str,
-    sidecars: Sequence[FetchedSidecar],
+    xml: FetchedFile | None,
     metadata: Mapping[str, Any],
     source_uri: str,
 ) -> tuple[EchoData, list[str]]:
-    """The EchoData of a raw file, and the parser's warnings.
+    """The EchoData of a raw file's local copy, and the parser's warnings.
 
-    The Provenance group has the URIs of the sources, not the paths of the local copies.
-
-    Args:
-        path: the local copy.
-        sonar_model: the requested model.
-        sidecars: fetched next to it.
-        metadata: metadata for the output that the file does not have, by the names in
-            `convert_params`; echopype 0.11 accepts them and drops them.
-        source_uri: URI of the file.
+    The Provenance group has the URIs of the sources, not the paths of the local copies. `xml` are the
+    settings of an AZFP. `metadata` is what the file does not have, by the names in `convert_params`;
+    echopype 0.11 accepts it and drops it.
 
     Raises:
         BadSidecar: the settings XML is broken, or not from an AZFP.
@@ -104,9 +121,8 @@ def open_raw_file(
             the parser's limit, not damage.
     """
     echopype = import_echopype()
-    if xml := next((sidecar.file for sidecar in sidecars if sidecar.kind == "xml"), None):
+    if xml is not None:
         check_settings(xml, path, source_uri)
-    kinds = {sidecar.kind: sidecar.file for sidecar in sidecars}
     try:
         echopype.core.SONAR_MODELS[sonar_model]["validate_ext"](path.suffix.upper())
     except ValueError as error:
@@ -116,15 +132,12 @@ def open_raw_file(
 
     with _PARSER, _parser_warnings() as messages, without_limits():
         try:
-            echodata = echopype.open_raw(
-                str(path),
-                sonar_model=sonar_model,
-                xml_path=str(kinds["xml"].path) if "xml" in kinds else None,
-            )
+            xml_path = str(xml.path) if xml is not None else None
+            echodata = echopype.open_raw(str(path), sonar_model=sonar_model, xml_path=xml_path)
         # Any error of the parser concerns this file, because it is complete on the local disk.
         except Exception as error:
             raise _outcome_of(error, source_uri) from error
-    name_sources(echodata, source_uri, kinds["xml"].location.uri if "xml" in kinds else None)
+    _name_sources(echodata, source_uri, xml.location.uri if xml is not None else None)
     _add_metadata(echodata, metadata)
     return echodata, messages
 
@@ -146,20 +159,17 @@ def _add_metadata(echodata: EchoData, metadata: Mapping[str, Any]) -> None:
 
 def _outcome_of(error: Exception, file: str) -> Exception:
     """The outcome for an exception of echopype 0.11."""
+    of_the_disk = isinstance(error, OSError) and error.errno is not None
     if isinstance(error, MemoryError | ConversionFailure):
         return error
-    if (
-        isinstance(error, OSError)
-        and error.errno is not None
-        and not isinstance(error, FileNotFoundError)
-    ):
-        # With a full or broken local disk, the file may be intact.
+    # With a full or broken local disk, the file may be intact.
+    if of_the_disk and not isinstance(error, FileNotFoundError):
         return error
     detail = f"{type(error).__name__}: {error}"
     return UnsupportedDatagram(file, None, _REFUSED, detail=detail)
 
 
-def name_sources(echodata: EchoData, source_uri: str, xml_uri: str | None) -> None:
+def _name_sources(echodata: EchoData, source_uri: str, xml_uri: str | None) -> None:
     """Replace echopype's local paths of the sources with their URIs."""
     provenance = echodata["Provenance"]
     names = {"source_filenames": source_uri}

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from flows.core.outcomes import ConversionFailure, OutputMismatch
 from flows.rawfile.corrections import FactsReader, SimradFacts
 from flows.rawfile.echopype_reader import import_echopype
-from flows.rawfile.oracle import OwnTimes, chosen_pings, compare_chosen, write_chosen
+from flows.rawfile.oracle import chosen_pings, compare_chosen, write_chosen
 from flows.rawfile.reading import read_exactly
 from flows.rawfile.repairs.pings import written_kinds
 from flows.rawfile.repairs.repairer import Repairer
 from flows.rawfile.repairs.restored import rename_channels, restore
 from flows.rawfile.skeleton import cuts_of, kept_counts, uncut, write_skeleton
-from flows.rawfile.streamed import RawSamples, UnknownLayoutError, attach_samples
+from flows.rawfile.streamed import (
+    RawSamples,
+    UnknownLayoutError,
+    attach_samples,
+    pulses_or_none,
+)
 from flows.walk import write_whole_part
 from flows.walk.repair_log import Repair
 from flows.walk.sample_index import SampleIndex
@@ -33,33 +39,22 @@ if TYPE_CHECKING:
 _DIFFERENCES_NAMED = 3
 
 
-class Parse(Protocol):
-    """Opens a file with echopype."""
-
-    def __call__(self, path: Path, *, with_sidecars: bool) -> tuple[EchoData, list[str]]:
-        """The EchoData, and the parser's warnings."""
-        ...
+# Opens a file with echopype: the EchoData, and the parser's warnings.
+Parse: TypeAlias = Callable[[Path], tuple["EchoData", list[str]]]
 
 
 @dataclass(frozen=True)
 class Engine:
     """How a file's samples were read, for the manifest.
 
-    Attributes:
-        name: `streamed`: from the file, by its index; `whole`: by echopype, all at once.
-        reason: why the file was read whole.
-        compared_pings: pings that echopype also read, with equal samples.
-        compared_samples: samples of these pings.
+    `streamed`: from the file, by its index; `whole`: by echopype, all at once, for this `reason`. The
+    pings that were compared with echopype's have equal samples.
     """
 
     name: Literal["streamed", "whole"]
     reason: str | None = None
     compared_pings: int = 0
     compared_samples: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """The manifest's `engine`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -85,46 +80,51 @@ class OpenedFile:
 def open_file(path: Path, summary: FileSummary, parse: Parse) -> OpenedFile:
     """Open a raw file that preflight has walked over.
 
-    Args:
-        path: the local copy; its folder must have room for a few more files.
-        summary: summary of the walk.
-        parse: opens a file with echopype.
+    The folder of `path`, a local copy, must have room for a few more files.
 
     Raises:
         ConversionFailure: raised by `parse`; OutputMismatch if samples differ from echopype's.
         OSError: the file cannot be read, or the disk is full.
     """
-    if summary.records is not None:
-        return _open_records(path, summary, parse)
+    open_ = _open_records if summary.records is not None else _open_samples
+    try:
+        return open_(path, summary, parse)
+    except OutputMismatch:
+        raise
+    except UnknownLayoutError as unknown:
+        reason = str(unknown)
+    except ConversionFailure as failure:
+        # echopype may be able to read the whole file; else its error is reported.
+        reason = f"its skeleton failed to open: {failure}"
+    return _open_whole(path, summary, parse, reason)
+
+
+def _open_samples(path: Path, summary: FileSummary, parse: Parse) -> OpenedFile:
     if summary.samples is None:
-        return _open_whole(path, summary, parse, "echopype reads the samples of this format")
+        raise UnknownLayoutError("echopype reads the samples of this format")
     with ExitStack() as stack:
-        try:
-            samples = RawSamples.open(path, summary.samples)
-            stack.callback(samples.close)
-            repairer = Repairer(summary.file, samples.pings.header)
-            reader = FactsReader()
-            skeleton = _skeleton(path, summary, samples, repairer, reader)
-            echodata, warnings = parse(skeleton, with_sidecars=True)
-            rename_channels(echodata, repairer.restored.names)
-            attach_samples(echodata, samples)
-            restore(echodata, repairer.restored, samples.pings, _changed_modes(samples))
-            chosen, own_times = _chosen(path, summary, samples)
-            theirs, _ = parse(chosen, with_sidecars=False)
-            rename_channels(theirs, repairer.restored.names)
-            compared = compare_chosen(echodata, theirs, own_times)
-        except UnknownLayoutError as unknown:
-            return _open_whole(path, summary, parse, unknown.reason)
-        except ConversionFailure as failure:
-            # echopype may be able to read the whole file; else its error is reported.
-            return _open_whole(path, summary, parse, f"its skeleton failed to open: {failure}")
-        if compared.differences:
-            named = "; ".join(map(str, compared.differences[:_DIFFERENCES_NAMED]))
-            raise OutputMismatch(summary.file, named)
-        engine = Engine("streamed", None, compared.pings, compared.samples)
+        samples = RawSamples.open(path, summary.samples)
+        stack.callback(samples.close)
+        repairer = Repairer(summary.file, samples.pings.header)
+        reader = FactsReader()
+        skeleton = _skeleton(path, summary, samples, repairer, reader)
+        echodata, warnings = parse(skeleton)
+        rename_channels(echodata, repairer.restored.names)
+        attach_samples(echodata, samples)
+        restore(echodata, repairer.restored, samples.pings, _changed_modes(samples))
+        chosen = path.with_name(f"chosen{path.suffix}")
+        # What it repairs was noted above.
+        again = Repairer(summary.file, samples.pings.header)
+        start = summary.whole[0][0]
+        own_times = write_chosen(chosen, samples, start, chosen_pings(samples), again)
+        theirs, _ = parse(chosen)
+        rename_channels(theirs, repairer.restored.names)
+        pings, compared, differences = compare_chosen(echodata, theirs, own_times)
+        if differences:
+            raise OutputMismatch(summary.file, "; ".join(differences[:_DIFFERENCES_NAMED]))
+        engine = Engine("streamed", None, pings, compared)
         repairs = (*summary.repairs, *repairer.log.repairs())
-        facts = reader.facts(path, summary)
-        stack.callback(facts.close)
+        facts = reader.facts(summary, samples.fd, samples.pulses)
         return OpenedFile(echodata, warnings, engine, repairs, facts, stack.pop_all())
 
 
@@ -135,23 +135,14 @@ def _open_records(path: Path, summary: FileSummary, parse: Parse) -> OpenedFile:
     from flows.rawfile.nortek.records import Records  # noqa: PLC0415
 
     with ExitStack() as stack:
-        try:
-            records = Records.open(path, summary)
-            stack.callback(records.close)
-            skeleton = path.with_name(f"skeleton{path.suffix}")
-            records.write_skeleton(skeleton)
-            echodata, warnings = parse(skeleton, with_sidecars=True)
-            skeleton.unlink()
-            compared = attach_records(echodata, records)
-        except UnknownLayoutError as unknown:
-            reason = unknown.reason
-        except ConversionFailure as failure:
-            # As with Simrad's skeletons.
-            reason = f"its skeleton failed to open: {failure}"
-        else:
-            engine = Engine("streamed", None, *compared)
-            return OpenedFile(echodata, warnings, engine, _open=stack.pop_all())
-    return _open_whole(path, summary, parse, reason)
+        records = Records.open(path, summary)
+        stack.callback(records.close)
+        skeleton = path.with_name(f"skeleton{path.suffix}")
+        records.write_skeleton(skeleton)
+        echodata, warnings = parse(skeleton)
+        skeleton.unlink()
+        engine = Engine("streamed", None, *attach_records(echodata, records))
+        return OpenedFile(echodata, warnings, engine, _open=stack.pop_all())
 
 
 def _open_whole(path: Path, summary: FileSummary, parse: Parse, reason: str) -> OpenedFile:
@@ -162,8 +153,7 @@ def _open_whole(path: Path, summary: FileSummary, parse: Parse, reason: str) -> 
         whole = path.with_name(f"{path.name}.whole")
         write_whole_part(path, summary, whole)
         whole.replace(path)
-    echodata, warnings = parse(path, with_sidecars=True)
-    return OpenedFile(echodata, warnings, engine)
+    return OpenedFile(*parse(path), engine)
 
 
 def _open_whole_simrad(
@@ -174,13 +164,14 @@ def _open_whole_simrad(
     write_skeleton(path, whole, summary.whole, summary.repeated, uncut(pings), repairer, reader)
     repairs = (*summary.repairs, *repairer.log.repairs())
     with ExitStack() as stack:
-        facts = reader.facts(path, summary)
-        stack.callback(facts.close)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, fd)
+        facts = reader.facts(summary, fd, pulses_or_none(fd, pings))
         if summary.is_whole and not repairs and whole.stat().st_size == path.stat().st_size:
             whole.unlink()
         else:
             whole.replace(path)
-        echodata, warnings = parse(path, with_sidecars=True)
+        echodata, warnings = parse(path)
         rename_channels(echodata, repairer.restored.names)
         restore(echodata, repairer.restored, pings, {})
         return OpenedFile(echodata, warnings, engine, repairs, facts, stack.pop_all())
@@ -212,10 +203,3 @@ def _changed_modes(samples: RawSamples) -> dict[int, int]:
     return {
         row: struct.unpack_from("<h", head, 18)[0] for row, head in zip(rows, heads, strict=True)
     }
-
-
-def _chosen(path: Path, summary: FileSummary, samples: RawSamples) -> tuple[Path, OwnTimes]:
-    target = path.with_name(f"chosen{path.suffix}")
-    repairer = Repairer(summary.file, samples.pings.header)
-    rows = chosen_pings(samples)
-    return target, write_chosen(target, samples, summary.whole[0][0], rows, repairer)

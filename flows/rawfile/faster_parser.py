@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from flows.walk.simrad.nt_time import ticks_to_times
+from flows.walk.simrad.fields import ticks_to_times
 
 _int32 = struct.Struct("<i").unpack
 _times = struct.Struct("<2L").unpack_from

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +17,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from flows.rawfile.parsed_pings import beam_groups, has_ping
 from flows.rawfile.reading import datagrams_in, parameters_before, read_exactly
 from flows.rawfile.repairs.pings import Cut
 from flows.rawfile.repairs.repairer import Repairer
@@ -36,33 +36,6 @@ _ticks = struct.Struct("<Q").unpack
 
 # Time of a ping (ns) in the raw file, by its channel and its time in the file of chosen pings.
 OwnTimes: TypeAlias = dict[tuple[str, int], int]
-
-
-@dataclass(frozen=True)
-class SampleDifference:
-    """Samples of one ping that differ from echopype's."""
-
-    group: str
-    variable: str
-    channel: str
-    time: np.datetime64
-    samples: int
-
-    def __str__(self) -> str:
-        """One sentence for a message."""
-        return (
-            f"{self.samples} samples of {self.variable} of channel {self.channel} at {self.time} "
-            f"({self.group}) differ from what echopype reads"
-        )
-
-
-@dataclass(frozen=True)
-class Compared:
-    """The extent of the comparison, and the differences."""
-
-    pings: int
-    samples: int
-    differences: tuple[SampleDifference, ...]
 
 
 def chosen_pings(samples: RawSamples, *, seed: int | None = None) -> Int64s:
@@ -92,16 +65,8 @@ def write_chosen(
     """Write a raw file with only these pings and the configuration that they need.
 
     Its channels ping at the same times, so that echopype pads none to the times of others.
-
-    Args:
-        target: path of the new file.
-        samples: samples of the raw file.
-        start: offset of the part of the file that is converted.
-        rows: rows of the pings, in file order.
-        repairer: repairs each datagram.
-
-    Raises:
-        OSError: the raw file cannot be read, or `target` cannot be written.
+    `start` is the offset of the part of the raw file that is converted, `rows` are the pings in
+    file order. OSError: a file cannot be read or written.
     """
     shifts, own_times = _shared_times(samples, rows)
     with target.open("wb") as file:
@@ -156,17 +121,14 @@ def _chosen_datagrams(
         yield cuts[row]._replace(shift=cuts[row].shift + shift)
 
 
-def compare_chosen(ours: Any, theirs: Any, own_times: OwnTimes) -> Compared:  # noqa: ANN401 - echopype ships no types
-    """Compare the pings that are in both EchoData.
+def compare_chosen(ours: Any, theirs: Any, own_times: OwnTimes) -> tuple[int, int, list[str]]:  # noqa: ANN401 - echopype ships no types
+    """Compare the pings that are in both EchoData: ours, and echopype's of the file of chosen pings.
 
-    Args:
-        ours: the EchoData with samples from the raw file.
-        theirs: echopype's EchoData of the file from `write_chosen`.
-        own_times: what `write_chosen` returned.
+    Returns how many pings and samples were compared, and a sentence for each difference.
     """
     places: dict[tuple[bool, str, int | None], list[tuple[str, int, int]]] = {}
     sampled: dict[str, dict[str, PingSamples]] = {}
-    for path, group in _beam_groups(ours).items():
+    for path, group in beam_groups(ours).items():
         sampled[path] = {
             str(name): variable.data
             for name, variable in group.variables.items()
@@ -175,8 +137,8 @@ def compare_chosen(ours: Any, theirs: Any, own_times: OwnTimes) -> Compared:  # 
         for channel, time, c, p in _pings(group):
             places.setdefault(("backscatter_i" in group, channel, time), []).append((path, c, p))
     pings = samples = 0
-    differences: list[SampleDifference] = []
-    for group in _beam_groups(theirs).values():
+    differences: list[str] = []
+    for group in beam_groups(theirs).values():
         read = {str(name): variable.values for name, variable in group.variables.items()}
         for channel, shared, c, p in _pings(group):
             own = own_times.get((channel, shared))
@@ -198,8 +160,11 @@ def compare_chosen(ours: Any, theirs: Any, own_times: OwnTimes) -> Compared:  # 
                 wrong = _differing(mine, echopypes, zero_is_nan=name.endswith("_i"))
                 if wrong:
                     at = np.datetime64(own, "ns")
-                    differences.append(SampleDifference(path, name, channel, at, wrong))
-    return Compared(pings, samples, tuple(differences))
+                    differences.append(
+                        f"{wrong} samples of {name} of channel {channel} at {at} ({path}) differ "
+                        "from what echopype reads"
+                    )
+    return pings, samples, differences
 
 
 def _differing(ours: NDArray[Any], theirs: NDArray[Any], *, zero_is_nan: bool) -> int:
@@ -221,14 +186,9 @@ def _differing(ours: NDArray[Any], theirs: NDArray[Any], *, zero_is_nan: bool) -
     return int(np.count_nonzero(~same))
 
 
-def _beam_groups(echodata: Any) -> dict[str, xr.Dataset]:  # noqa: ANN401 - see above
-    paths = [f"Sonar/{name}" for name in echodata["Sonar"]["beam_group"].values]
-    return {path: echodata[path] for path in paths}
-
-
 def _pings(group: xr.Dataset) -> Iterator[tuple[str, int, int, int]]:
     """Channel, time and indices of each ping of a group."""
-    present = ~np.isnan(group["sample_interval"].transpose("channel", "ping_time").values)
+    present = has_ping(group)
     times = group["ping_time"].values.astype(np.int64).tolist()
     channels = list(map(str, group["channel"].values))
     for c, p in zip(*map(np.ndarray.tolist, np.nonzero(present)), strict=True):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
 
 from flows.core.outcomes import OutputMismatch
 from flows.walk.summary import FileSummary, Times
@@ -15,13 +17,9 @@ from sonar_models import SONAR_MODELS
 def compare_pings(echodata: Any, summary: FileSummary) -> None:  # noqa: ANN401 - echopype ships no types
     """Check that an EchoData has every whole ping of the file, time by time.
 
-    Simrad: by channel, over all beam groups; a channel's pings are those of the
-    common `ping_time` at which it has a sample interval. AZFP: all channels share
-    the pings. AD2CP: by beam group, one for each kind of ping.
-
-    Args:
-        echodata: echopype's EchoData, or a mapping from group path to Dataset.
-        summary: The summary that `preflight` made of the parsed file.
+    Simrad: by channel, over all beam groups; a channel's pings are those of the common `ping_time` at
+    which it has a sample interval. AZFP: all channels share the pings. AD2CP: by beam group, one for
+    each kind of ping.
 
     Raises:
         OutputMismatch: echopype dropped, added or misdated pings; the message has the counts.
@@ -32,7 +30,9 @@ def compare_pings(echodata: Any, summary: FileSummary) -> None:  # noqa: ANN401 
         read = _simrad_times(echodata)
         expected = _with_both_kinds(summary)
     elif format_ == "AD2CP":
-        read = _times_in_order(echodata, list(summary.ping_times))
+        groups = [group["ping_time"].values for group in beam_groups(echodata).values()]
+        more = (f"beam group {n + 1}" for n in range(len(expected), len(groups)))
+        read = dict(zip([*expected, *more], groups, strict=False))
     else:
         times = echodata["Sonar/Beam_group1"]["ping_time"].values
         channels = echodata["Sonar/Beam_group1"].sizes["channel"]
@@ -65,25 +65,25 @@ def _with_both_kinds(summary: FileSummary) -> dict[str, Times]:
     return expected
 
 
-def _beam_groups(echodata: Any) -> list[Any]:  # noqa: ANN401 - see above
-    names = [str(name) for name in echodata["Sonar"]["beam_group"].values]
-    return [echodata[f"Sonar/{name}"] for name in names]
+def beam_groups(echodata: Any) -> dict[str, xr.Dataset]:  # noqa: ANN401 - see above
+    """Path -> Dataset of each Beam group."""
+    paths = [f"Sonar/{name}" for name in echodata["Sonar"]["beam_group"].values]
+    return {path: echodata[path] for path in paths}
+
+
+def has_ping(group: xr.Dataset) -> NDArray[np.bool_]:
+    """Whether a channel has a ping at a time of a Beam group, by channel and ping time."""
+    interval = group["sample_interval"].transpose("channel", "ping_time").values
+    return np.asarray(~np.isnan(interval))
 
 
 def _simrad_times(echodata: Any) -> dict[str, Times]:  # noqa: ANN401 - see above
     read: dict[str, list[Times]] = {}
-    for group in _beam_groups(echodata):
-        interval = group["sample_interval"].transpose("channel", "ping_time").values
+    for group in beam_groups(echodata).values():
         times = group["ping_time"].values
-        for row, channel in enumerate(group["channel"].values):
-            read.setdefault(str(channel), []).append(times[~np.isnan(interval[row])])
+        for channel, present in zip(group["channel"].values, has_ping(group), strict=True):
+            read.setdefault(str(channel), []).append(times[present])
     return {channel: np.concatenate(parts) for channel, parts in read.items()}
-
-
-def _times_in_order(echodata: Any, kinds: list[str]) -> dict[str, Times]:  # noqa: ANN401 - see above
-    groups = [group["ping_time"].values for group in _beam_groups(echodata)]
-    names = [*kinds, *(f"beam group {n + 1}" for n in range(len(kinds), len(groups)))]
-    return dict(zip(names, groups, strict=False))
 
 
 def _difference(channel: str, in_file: Times | None, read: Times | None) -> str | None:

@@ -62,16 +62,8 @@ def datagrams_between(fd: int, start: int, end: int) -> Iterator[bytes]:
 def parameters_before(fd: int, offset: int, channel: str, start: int) -> bytes:
     """The last parameter XML of a channel before its ping; empty if a damaged place is between.
 
-    Datagrams end with their length, so it goes from one to the one before.
-
-    Args:
-        fd: the raw file.
-        offset: offset of the ping, or of its transmit pulse.
-        channel: its channel.
-        start: offset of the part of the file that is converted.
-
-    Raises:
-        OSError: the file ends before that.
+    Datagrams end with their length, so it goes from one to the one before, from `offset` of the
+    ping or of its transmit pulse, back to `start`. OSError: the file ends before that.
     """
     while offset - start >= _SHORTEST:
         length = _int32(read_exactly(fd, 4, offset - 4))[0] + 8

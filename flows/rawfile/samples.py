@@ -38,14 +38,8 @@ _COLUMNS = {"power": 0, "athwartship": 0, "alongship": 1, "real": 0, "imaginary"
 class Layouts:
     """The place of one part of each ping's samples, by row of the index (int64).
 
-    A last row without samples serves the cells without a ping, which have row -1.
-
-    Attributes:
-        start: offset of the first byte.
-        count: number of samples; 0 if the ping lacks the part.
-        sectors: sectors per sample.
-        step: bytes per sample.
-        is_half: whether the samples are float16.
+    `start` and `step` are the offset of the first byte, and the bytes per sample; `count` is 0 if the
+    ping lacks the part. A last row without samples serves the cells without a ping, which have row -1.
     """
 
     start: Int64s
@@ -80,13 +74,9 @@ class PingSamples(LazyArray):
     Its values are bit for bit those that echopype reads from the file, except that
     imaginary parts of exactly 0 stay 0, which echopype turns into NaN.
 
-    Args:
-        fd: the raw file, which must stay open for reading.
-        index: index of its pings, or of its transmit pulses.
-        part: the kind of samples.
-        cells: row of the index by channel and ping (int64), -1 without a ping.
-        shape: shape of the variable.
-        dtype: dtype of the variable: float64, or int8 for angles without NaN.
+    `fd` is the raw file, which must stay open for reading; `index` is of its pings, or of its transmit
+    pulses; `cells` are rows of the index by channel and ping (int64), -1 without a ping. The dtype is
+    float64, or int8 for angles without NaN.
     """
 
     def __init__(  # noqa: PLR0917 - one call, by keywords
@@ -110,17 +100,9 @@ class PingSamples(LazyArray):
         return layouts_of(self._index, self._part)
 
     @functools.cached_property
-    def _packing(self) -> Packing | None:
-        """See `packing`."""
-        if self._part == "power":
-            # The fill value is the least that a sample can be.
-            taken = any(block.min() == _INT16_FILL for block in self._all_pings())
-            if taken:
-                return Packing(np.dtype("int32"), SIMRAD_POWER_STEP, _INT32_FILL, POWER_CODEC)
-            return Packing(np.dtype("int16"), SIMRAD_POWER_STEP, _INT16_FILL, POWER_CODEC)
-        if self._part in {"real", "imaginary"}:
-            return COMPLEX_PACKING
-        return None
+    def _has_least(self) -> bool:
+        """Whether a power sample is the least possible, which is the fill value of int16."""
+        return any(block.min() == _INT16_FILL for block in self._all_pings())
 
     def packing(self) -> Packing | None:
         """The packing that decodes to the same bits; None if the samples are not packed.
@@ -128,7 +110,10 @@ class PingSamples(LazyArray):
         Power with a sample of -32768, the int16 fill value for NaN, is stored as int32.
         Reads all power samples, once.
         """
-        return self._packing
+        if self._part == "power":
+            stored, fill = ("int32", _INT32_FILL) if self._has_least else ("int16", _INT16_FILL)
+            return Packing(np.dtype(stored), SIMRAD_POWER_STEP, fill, POWER_CODEC)
+        return COMPLEX_PACKING if self._part in {"real", "imaginary"} else None
 
     def sectors_of(self, channel: int, ping: int) -> int:
         """How many sectors the samples of this part have in a ping, 0 if it has no such samples."""
@@ -192,10 +177,7 @@ class PingSamples(LazyArray):
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Place in `rows`, and samples by sample and sector, of each ping that has some.
 
-        Args:
-            rows: rows of the index (int64, one dimension).
-            counts: number of samples to read of each.
-            first: the first sample to read.
+        `rows` of the index (int64), of which `counts` samples are read, from the sample `first` on.
         """
         at, column = self._layouts, _COLUMNS[self._part]
         dtypes = np.dtype(_DTYPES[self._part]), np.dtype("<f2")

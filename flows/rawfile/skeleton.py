@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.rawfile.corrections import FactsReader
 from flows.rawfile.reading import datagrams_between
@@ -53,32 +54,25 @@ def kept_counts(index: SampleIndex) -> Int64s:
 
 
 def cuts_of(index: SampleIndex, kept: Int64s, pulses: SampleIndex | None = None) -> list[Cut]:
-    """How each sample datagram of an index is written.
+    """How each sample datagram of an index is written, with `kept` samples of each, at least 1.
 
-    Args:
-        index: the datagrams.
-        kept: number of samples to write of each, at least 1.
-        pulses: index of the transmit pulses, if these datagrams are pings.
+    `pulses`: index of the transmit pulses, if these datagrams are pings.
     """
-    shift = index.shift if index.shift.size else np.zeros(len(index), np.int64)
     with_pulses = np.unique(pulses.channel) if pulses is not None else np.empty(0, np.int64)
     lacks = (index.transmit < 0) & np.isin(index.channel, with_pulses)
-    written = written_kinds(index)
-    return _cuts(index, kept, written, shift, lacks.astype(int))
+    return _cuts(index, kept, written_kinds(index), lacks)
 
 
 def uncut(index: SampleIndex) -> list[Cut]:
     """Each sample datagram with all of its samples."""
+    return _cuts(index, index.count, index.kind, np.zeros(len(index), bool))
+
+
+def _cuts(index: SampleIndex, kept: Int64s, written: Int64s, lacks: NDArray[np.bool_]) -> list[Cut]:
     shift = index.shift if index.shift.size else np.zeros(len(index), np.int64)
-    return _cuts(index, index.count, index.kind, shift)
-
-
-def _cuts(
-    index: SampleIndex, kept: Int64s, written: Int64s, shift: Int64s, *lacks: Int64s
-) -> list[Cut]:
     same = (index.offset, index.end, index.count, index.kind, kept, written, shift)
     names = [index.names[number] for number in index.channel.tolist()]
-    columns = (*(c.tolist() for c in same), names, *(c.tolist() for c in lacks))
+    columns = (*(c.tolist() for c in same), names, lacks.astype(int).tolist())
     return [Cut(*row) for row in zip(*columns, strict=True)]
 
 
@@ -93,17 +87,9 @@ def write_skeleton(  # noqa: PLR0917 - one call, by position
 ) -> None:
     """Write the skeleton of a raw file.
 
-    Args:
-        source: the raw file.
-        target: path of the skeleton.
-        spans: the parts `[start, end)` of the file that are converted.
-        left_out: datagrams in them that are not.
-        cuts: its sample datagrams.
-        repairer: repairs each datagram.
-        facts: reads each datagram before that.
-
-    Raises:
-        OSError: the file cannot be read or has become shorter, or `target` cannot be written.
+    `spans` are the parts of the file that are converted, without the datagrams `left_out`. `facts`
+    reads each datagram before it is repaired. OSError: the file cannot be read or has become
+    shorter, or `target` cannot be written.
     """
     with source.open("rb", buffering=0) as raw, target.open("wb") as skeleton:
         items = datagrams_of(raw.fileno(), spans, left_out, cuts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from flows.rawfile.parsed_pings import beam_groups, has_ping
 from flows.rawfile.repairs.restored import without_stand_ins
 from flows.rawfile.samples import Part, PingSamples
 from flows.walk.sample_index import ANGLE, FLOAT16, FLOAT32, SECTORS_SHIFT, Int64s, SampleIndex
@@ -29,7 +31,6 @@ _PARTS: dict[tuple[str, tuple[str, ...]], Part] = {
     ("transmit_pulse_r", _PULSES): "real",
     ("transmit_pulse_i", _PULSES): "imaginary",
 }
-SAMPLE_DIMENSIONS = ("range_sample", "transmit_sample")
 
 # Offsets of RAW4's data type and number of samples in the datagram.
 _PULSE_KIND, _PULSE_COUNT = 144, 152
@@ -38,18 +39,12 @@ _PULSE_KIND, _PULSE_COUNT = 144, 152
 class UnknownLayoutError(Exception):
     """A file with samples that this index does not support; echopype reads it whole."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
-
 
 @dataclass(frozen=True)
 class RawSamples:
-    """The samples of one Simrad file, open for reading until `close`.
+    """The samples of the pings, and of the transmit pulses, of a Simrad file, open until `close`.
 
-    Attributes:
-        pings: index of the samples of its pings.
-        pulses: index of the samples of its transmit pulses, one row for each ping with one.
+    `pulses` has one row for each ping with one.
     """
 
     fd: int
@@ -108,67 +103,66 @@ def pulse_index(fd: int, pings: SampleIndex) -> SampleIndex:
     )
 
 
-def attach_samples(echodata: Any, samples: RawSamples) -> None:  # noqa: ANN401 - echopype ships no types
-    """Replace the samples of a skeleton with those of the file.
+def pulses_or_none(fd: int, pings: SampleIndex) -> SampleIndex | None:
+    """The index of the transmit pulses; None if their layout is unknown."""
+    with suppress(UnknownLayoutError):
+        return pulse_index(fd, pings)
+    return None
 
-    Args:
-        echodata: echopype's EchoData of the skeleton; its Beam groups are replaced.
-        samples: samples of the file.
+
+def attach_samples(echodata: Any, samples: RawSamples) -> None:  # noqa: ANN401 - echopype ships no types
+    """Replace the samples of a skeleton's EchoData with those of the file.
 
     Raises:
         UnknownLayoutError: a sample variable is not supported, or echopype has a ping
             that the file does not have.
     """
-    for name in echodata["Sonar"]["beam_group"].values:
-        path = f"Sonar/{name}"
-        own = without_stand_ins(echodata[path], samples.pings)
-        echodata[path] = _with_samples(own, samples)
+    for path, group in beam_groups(echodata).items():
+        echodata[path] = _with_samples(without_stand_ins(group, samples.pings), samples)
 
 
 def _with_samples(group: xr.Dataset, samples: RawSamples) -> xr.Dataset:
-    is_complex = "backscatter_i" in group
-    pings = ping_cells(group, samples.pings, is_complex=is_complex)
-    if ((pings < 0) & _present(group)).any():
-        raise UnknownLayoutError("echopype has a ping that is not in the index")
-    pulses = ping_cells(group, samples.pulses, is_complex=None)
-    widths = {
-        "range_sample": _width(group, samples.pings, is_complex=is_complex),
-        "transmit_sample": _width(group, samples.pulses, is_complex=None),
+    # By sample dimension, the index of its datagrams, and whether their samples are complex.
+    indices: dict[str, tuple[SampleIndex, bool | None]] = {
+        "range_sample": (samples.pings, "backscatter_i" in group),
+        "transmit_sample": (samples.pulses, None),
     }
+    cells, widths = {}, {}
+    for dimension, (index, is_complex) in indices.items():
+        cells[dimension] = ping_cells(group, index, is_complex=is_complex)
+        rows = _rows_of(group, index, is_complex=is_complex)
+        widths[dimension] = int(index.count[rows].max(initial=0))
+    if ((cells["range_sample"] < 0) & has_ping(group)).any():
+        raise UnknownLayoutError("echopype has a ping that is not in the index")
     variables: dict[str, xr.Variable] = {}
     for name, variable in group.variables.items():
         dims = tuple(map(str, variable.dims))
-        sampled = next((d for d in SAMPLE_DIMENSIONS if d in dims), None)
+        sampled = next((d for d in indices if d in dims), None)
         if sampled is None:
-            variables[str(name)] = variable
-        elif dims == (sampled,):
+            continue
+        if dims == (sampled,):
             numbers = np.arange(widths[sampled], dtype=variable.dtype)
             variables[str(name)] = xr.Variable(dims, numbers, variable.attrs, variable.encoding)
         else:
             part = _PARTS.get((str(name), dims))
             if part is None:
                 raise UnknownLayoutError(f"{name} has the dimensions {', '.join(dims)}")
-            of_pulses = sampled == "transmit_sample"
             shape = tuple(widths.get(d, group.sizes[d]) for d in dims)
             dtype = variable.dtype
-            if dtype.kind == "i" and _lacks_angles(pings, samples.pings):
+            if dtype.kind == "i" and _lacks_angles(cells["range_sample"], samples.pings):
                 # As echopype does for pings that are shorter.
                 dtype = np.dtype("float64")
-            data = PingSamples(
-                samples.fd,
-                samples.pulses if of_pulses else samples.pings,
-                part,
-                pulses if of_pulses else pings,
-                shape,
-                dtype,
-            )
+            index, at = indices[sampled][0], cells[sampled]
+            data = PingSamples(samples.fd, index, part, at, shape, dtype)
             variables[str(name)] = xr.Variable(dims, data, variable.attrs, variable.encoding)
-    coordinates = set(map(str, group.coords))
-    return xr.Dataset(
-        {n: v for n, v in variables.items() if n not in coordinates},
-        {n: v for n, v in variables.items() if n in coordinates},
-        group.attrs,
-    )
+    return with_variables(group, variables)
+
+
+def with_variables(group: xr.Dataset, variables: dict[str, xr.Variable]) -> xr.Dataset:
+    """The group with these in place of its own variables and coordinates of the same names."""
+    every = {str(name): variables.get(str(name), v) for name, v in group.variables.items()}
+    coordinates = {name: every.pop(name) for name in map(str, group.coords)}
+    return xr.Dataset(every, coordinates, group.attrs)
 
 
 def _lacks_angles(cells: NDArray[np.int64], index: SampleIndex) -> bool:
@@ -188,17 +182,6 @@ def _rows_of(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) 
     return np.flatnonzero(chosen)
 
 
-def _width(group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None) -> int:
-    rows = _rows_of(group, index, is_complex=is_complex)
-    return int(index.count[rows].max(initial=0))
-
-
-def _present(group: xr.Dataset) -> NDArray[np.bool_]:
-    """Whether a channel has a ping at a time of the group, by channel and ping time."""
-    interval = group["sample_interval"].transpose("channel", "ping_time").values
-    return np.asarray(~np.isnan(interval))
-
-
 def ping_cells(
     group: xr.Dataset, index: SampleIndex, *, is_complex: bool | None
 ) -> NDArray[np.int64]:
@@ -210,7 +193,7 @@ def ping_cells(
     time occurs twice in the group, as in EK60 files, the pings do too, in file order;
     if not, echopype has kept the first of them.
     """
-    present = _present(group)
+    present = has_ping(group)
     cells = np.full(present.shape, -1, dtype=np.int64)
     places = {key: at for at, key in enumerate(numbered(group["ping_time"].values))}
     rows = _rows_of(group, index, is_complex=is_complex)

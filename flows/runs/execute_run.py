@@ -6,15 +6,23 @@ which is the flow's, and ECS would report a task that succeeded. So this command
 with the exit code of the flow's process. The worker's observer, the retry on a larger
 task and the alerts read it from ECS.
 
-The flow's process is a fork of this one (flows/runs/engine_process.py).
+The flow's process is a fork of this one. Prefect starts a flow in a new interpreter, through
+another interpreter that prepares a workspace. So Prefect is imported three times, and then
+echopype. A task's image contains the code, so there is no workspace to prepare, and a fork has its
+parent's imports. The fork happens before the parent has a second thread. The new process imports
+echopype while the parent waits for the API. It does so before Prefect's engine begins, because two
+threads that import the same package can find it half imported.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import runpy
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
@@ -34,7 +42,7 @@ from prefect.runner._process_manager import ProcessHandle
 from prefect.runner._starter_engine import EngineCommandStarter
 from prefect.states import Cancelled
 
-from flows.runs.engine_process import EngineProcess, fork_engine
+from flows.core.only_warned import only_warned
 
 KILLED = 128 + signal.SIGKILL
 # Seconds in which the flow's process must acknowledge a stop before it is killed. ECS gives a task
@@ -42,6 +50,72 @@ KILLED = 128 + signal.SIGKILL
 _ACKNOWLEDGE_SECONDS = 10.0
 # Seconds for Prefect to answer whether the end was requested.
 _PATIENCE = 10.0
+# Seconds between two checks whether the flow's process has ended.
+_POLL = 0.05
+_log = partial(get_logger, "flows.runs.execute_run")
+
+
+class EngineProcess:
+    """The parent's side, with the interface of an anyio process for Prefect."""
+
+    def __init__(self, pid: int, environment_pipe: int) -> None:
+        self.pid = pid
+        self._pipe = environment_pipe
+        self._returncode: int | None = None
+
+    def begin(self, environment: Mapping[str, str]) -> None:
+        """Make it run the flow run in this environment."""
+        with os.fdopen(self._pipe, "w") as pipe:
+            json.dump(dict(environment), pipe)
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, -N after signal N; None while it runs."""
+        if self._returncode is None:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            if ended:
+                self._returncode = os.waitstatus_to_exitcode(status)
+        return self._returncode
+
+    async def wait(self) -> int:
+        """Wait for its end, and return its exit code."""
+        # ASYNC110: Linux and macOS have no common event for it.
+        while self.returncode is None:  # noqa: ASYNC110
+            await anyio.sleep(_POLL)
+        return self.returncode
+
+
+def fork_engine() -> EngineProcess | None:
+    """Fork the flow's process; returns None in that process, after it has run the flow.
+
+    Call it before this process has a second thread.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(reading)
+        return EngineProcess(pid, writing)
+    os.close(writing)
+    # Its own process group: a signal to the task's group must not arrive before Prefect's own.
+    os.setsid()
+    _import_ahead()
+    with os.fdopen(reading) as pipe:
+        environment = pipe.read()
+    # Empty if the parent ended before it had a run to start.
+    if environment:
+        os.environ.clear()
+        os.environ.update(json.loads(environment))
+        sys.argv[1:] = []
+        runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
+    return None
+
+
+def _import_ahead() -> None:
+    # If this fails, the flow imports it again and reports the failure.
+    with suppress(Exception):
+        from flows.rawfile.echopype_reader import import_echopype  # noqa: PLC0415
+
+        import_echopype()
 
 
 class _Executor(FlowRunExecutor):
@@ -69,9 +143,7 @@ class _Executor(FlowRunExecutor):
         if _Executor.exit_code == KILLED:
             # Immediately, as if the kernel had killed this process too: the observer marks the run
             # as crashed, and the trigger waits for that (larger_task.py).
-            get_logger("flows.runs.execute_run").error(
-                "the flow's process was killed: out of memory?"
-            )
+            _log().error("the flow's process was killed: out of memory?")
             os._exit(KILLED)
         return handle
 
@@ -89,14 +161,12 @@ class _Executor(FlowRunExecutor):
 
 async def _state_of(run_id: UUID) -> State | None:
     """The state of a run; None if Prefect does not answer."""
-    try:
-        with anyio.fail_after(_PATIENCE):
-            async with get_client() as client:
-                return (await client.read_flow_run(run_id)).state
-    # BLE001: on any error, the exit code must show that the process died.
-    except Exception as error:  # noqa: BLE001
-        get_logger("flows.runs.execute_run").warning("run state not read from Prefect: %r", error)
-        return None
+    state: State | None = None
+    # On any error, the exit code must show that the process died.
+    with only_warned(_log, "run state not read from Prefect"), anyio.fail_after(_PATIENCE):
+        async with get_client() as client:
+            state = (await client.read_flow_run(run_id)).state
+    return state
 
 
 async def _end_cancelling(run_id: UUID) -> None:
@@ -109,13 +179,10 @@ async def _end_cancelling(run_id: UUID) -> None:
     if state is None or not state.is_cancelling():
         return
     ended: State = Cancelled(message="The flow's process has ended.")
-    try:
-        with anyio.fail_after(_PATIENCE):
-            async with get_client() as client:
-                await client.set_flow_run_state(run_id, ended, force=True)
-    # BLE001: the server sets this state later, and the task did not fail.
-    except Exception as error:  # noqa: BLE001
-        get_logger("flows.runs.execute_run").warning("run not marked as cancelled: %r", error)
+    # On an error the server sets this state later, and the task did not fail.
+    with only_warned(_log, "run not marked as cancelled"), anyio.fail_after(_PATIENCE):
+        async with get_client() as client:
+            await client.set_flow_run_state(run_id, ended, force=True)
 
 
 class _Starter(EngineCommandStarter):

@@ -15,6 +15,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run, task_run
 from prefect.states import Failed
 
+from flows.core.only_warned import only_warned
 from flows.core.outcomes import PartlyFailed, TransientFault
 from flows.core.run_ends import OUTCOME_TAG, Outcome, RunEnd
 from flows.failures.failure_report import replay_command
@@ -88,14 +89,10 @@ def tag_run(*tags: str) -> None:
     identity = flow_run.get_id()
     if identity is None:
         return
-    try:
-        with get_client(sync_client=True) as client:
-            run = client.read_flow_run(identity)  # type: ignore[arg-type]  # a string works too
-            others = [tag for tag in run.tags if not _tells_an_end(tag)]
-            client.update_flow_run(run.id, tags=[*others, *tags])
-    # BLE001: the run ends as it must, even if its tags do not show it.
-    except Exception as error:  # noqa: BLE001
-        get_run_logger().warning("tags not changed: %s", error)
+    with only_warned(get_run_logger, "tags not changed"), get_client(sync_client=True) as client:
+        run = client.read_flow_run(identity)  # type: ignore[arg-type]  # a string works too
+        others = [tag for tag in run.tags if not _tells_an_end(tag)]
+        client.update_flow_run(run.id, tags=[*others, *tags])
 
 
 def _tells_an_end(tag: str) -> bool:

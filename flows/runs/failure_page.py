@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
 from prefect.logging import get_logger
 
+from flows.core.only_warned import only_warned
 from flows.core.outcomes import OutputConflict
 from flows.failures.failure_report import FailureReport
 from flows.runs.failed_runs import what_to_do
@@ -35,24 +36,12 @@ def show_failure(
     `ended_by_itself` is False if the run crashed or took too long: Prefect's own events report
     it.
     """
+    log = get_logger("flows.runs.failure_page")
     # First, because people are called by it; the page is for reading.
     if ended_by_itself:
-        _or_warning(lambda: emit_failure(flow_run, reports))
-    _or_warning(lambda: _show_page(flow_run, reports, ended_by_itself=ended_by_itself))
-
-
-def _or_warning(show: Callable[[], None]) -> None:
-    try:
-        show()
-    # BLE001: a fault of the UI must not change how the run ends.
-    except Exception as error:  # noqa: BLE001
-        get_logger("flows.runs.failure_page").warning("failure not shown: %s", error)
-
-
-def _show_page(
-    flow_run: FlowRun, reports: Sequence[FailureReport], *, ended_by_itself: bool
-) -> None:
-    with get_client(sync_client=True) as client:
+        with only_warned(log, "failure not shown"):
+            emit_failure(flow_run, reports)
+    with only_warned(log, "failure not shown"), get_client(sync_client=True) as client:
         client.create_artifact(
             ArtifactCreate(
                 key="failure",
@@ -70,13 +59,7 @@ def failure_page(reports: Sequence[FailureReport]) -> str:
     """For each failed file, in Markdown: outcome, reason, remedy and the command to type."""
     # Markdown shows an indented line as code.
     pages = [
-        "\n\n".join(
-            [
-                f"## {each.outcome}",
-                each.message,
-                *what_to_do(each.end, each.source),
-            ]
-        )
+        "\n\n".join([f"## {each.outcome}", each.message, *what_to_do(each.end, each.source)])
         for each in reports[:_FILES_SHOWN]
     ]
     if more := len(reports) - len(pages):

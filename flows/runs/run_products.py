@@ -17,6 +17,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
 from flows.core.locations import THUMBNAIL_SUFFIX, S3Location, parse_location
+from flows.core.only_warned import only_warned
 from flows.products.jobs.product_jobs import JobResult, ProductJob, products_are_on
 from flows.products.product_files import product_files
 from flows.stores.request import ConversionRequest
@@ -32,13 +33,10 @@ def show_pictures(made: Sequence[tuple[ProductJob, JobResult]]) -> None:
     """Show each picture as its thumbnail with a link; an error of the server does not fail the run."""
     if not made:
         return
-    try:
+    with only_warned(get_run_logger, "artifact not created"):
         create_markdown_artifact(
             pictures_page(made), key="picture", description="What the outputs look like"
         )
-    # BLE001: the pictures lie beside the outputs, even if the UI cannot show them.
-    except Exception as error:  # noqa: BLE001
-        get_run_logger().warning("artifact not created: %s", error)
 
 
 def pictures_page(made: Sequence[tuple[ProductJob, JobResult]]) -> str:
@@ -114,7 +112,8 @@ def make_products_of(completed: Iterable[ConversionRequest]) -> None:
     if not products_are_on(os.environ):
         return
     jobs = [ProductJob(request.output.uri, request.output_storage_options) for request in completed]
-    try:
+    # The outputs are published and verified.
+    with only_warned(get_run_logger, "products not made"):
         results = make_and_show(jobs, total=TOTAL)
         if left := [job.output for job in jobs[len(results) :]]:
             get_run_logger().warning(
@@ -122,9 +121,6 @@ def make_products_of(completed: Iterable[ConversionRequest]) -> None:
                 "`echodrop draw` makes them",
                 *(len(left), TOTAL, left[0]),
             )
-    # BLE001: the outputs are published and verified; the warning and the record name the cause.
-    except Exception as error:  # noqa: BLE001
-        get_run_logger().warning("products not made: %r", error)
 
 
 def make_and_show(jobs: Sequence[ProductJob], *, total: timedelta | None = None) -> list[JobResult]:

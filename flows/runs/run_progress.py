@@ -15,6 +15,7 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_run_logger
 
+from flows.core.only_warned import only_warned
 from flows.publishing.manifest import manifest_rows
 
 DONE = 100.0
@@ -109,9 +110,6 @@ class ProgressArtifact:
 def show_manifest(manifest: dict[str, Any]) -> None:
     """Show the manifest in the UI; an error of the server does not fail the conversion."""
     output = manifest["output"]["uri"]
-    try:
+    with only_warned(get_run_logger, "artifacts not created"):
         create_table_artifact(manifest_rows(manifest), key="manifest", description=output)
         create_link_artifact(output, link_text=output, key="output", description=output)
-    # BLE001: the output is published and verified, even if the UI cannot show it.
-    except Exception as error:  # noqa: BLE001
-        get_run_logger().warning("artifacts not created: %s", error)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 from collections.abc import Sequence
 from typing import Any
 
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State, TaskRun
-from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.logging import get_run_logger
+from prefect.runtime import deployment, flow_run
+from prefect.states import Completed, Crashed
 from prefect.tasks import Task, exponential_backoff
 
 from flows.core.transient_faults import is_transient
@@ -28,8 +33,11 @@ def _is_transient_failure(_task: Task[..., Any], _run: TaskRun, state: State[Any
 # The trigger's reason for a retry that is tagged with its smaller size.
 OUT_OF_MEMORY = "exit code 137 (out of memory)"
 
-# Options of the tasks that convert.
-RETRYING: dict[str, Any] = {
+# Options of the tasks that convert. Results are not stored or cached: an EchoData has gigabytes of
+# samples, and a retried run must read the current file.
+CONVERTING: dict[str, Any] = {
+    "persist_result": False,
+    "cache_policy": NO_CACHE,
     "retries": RETRIES,
     "retry_delay_seconds": exponential_backoff(2),
     "retry_jitter_factor": 0.5,
@@ -70,3 +78,26 @@ def _size_of_task(tags: Sequence[str]) -> dict[str, Any]:
         "tier": named.get("tier"),
         "enlarged": {"from": smaller, "reason": OUT_OF_MEMORY} if smaller else None,
     }
+
+
+def end_out_of_memory(error: MemoryError) -> State[Any]:
+    """End this process as Linux would, if it belongs to the run alone; else return Crashed.
+
+    `flows.runs.execute_run` then exits with 137, and the trigger starts the run again on the
+    next larger size.
+    """
+    if deployment.get_id() is not None:
+        get_run_logger().error("out of memory: %s", error)
+        logging.shutdown()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return out_of_memory(error)
+
+
+def out_of_memory(error: MemoryError) -> State[Any]:
+    """Return Crashed, Prefect's state for a run whose process was killed.
+
+    Python's MemoryError is handled like that: both are retried on a larger task.
+    """
+    # A plain MemoryError, because the reader of the state may not have a subclass's module.
+    plain = MemoryError(str(error))
+    return Crashed(message=f"out of memory: {error or 'MemoryError'}", data=plain)

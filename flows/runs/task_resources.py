@@ -33,22 +33,13 @@ def task_resources() -> TaskResources:
     A Fargate task sees more processors than it may use, so ECS comes first.
     """
     limits: dict[str, Any] = (ecs_metadata("/task") or {}).get("Limits", {})
-    processors, memory = limits.get("CPU"), limits.get("Memory")
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    groups = cgroup_limits(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    machine = min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *groups])
+    memory = limits.get("Memory")
     return TaskResources(
-        float(processors) if processors else float(_usable_processors()),
-        int(memory) * _MIB if memory else _machine_memory(),
+        float(limits.get("CPU") or usable or 1), int(memory) * _MIB if memory else machine
     )
-
-
-def _usable_processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _machine_memory() -> int:
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(machine, *cgroup_limits(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
 
 
 def worker_count(
@@ -56,11 +47,8 @@ def worker_count(
 ) -> int:
     """The number of processes: one a processor, and no more than fit the memory together.
 
-    `peaks` are the bytes of memory of each conversion (`task_sizes.peak_bytes`); `max_workers` is
-    an upper limit.
-
-    Returns:
-        At least 1: a file that should not fit is still tried, alone.
+    `peaks` are the bytes of memory of each conversion (`task_sizes.peak_bytes`). It is at least 1: a
+    file that should not fit is still tried, alone.
     """
     wanted = min(math.ceil(resources.processors), max_workers or len(peaks), len(peaks))
     left = usable_bytes(resources.memory)
@@ -76,10 +64,8 @@ def worker_count(
 def cgroup_limits(root: Path, own: Path) -> list[int]:
     """The memory limits (bytes) of this process's control groups, such as a container's.
 
-    Args:
-        root: where control groups are mounted.
-        own: the kernel's list of this process's groups, `id:controllers:path` a line
-            (cgroups(7)); version 2 names no controllers.
+    `root` is where control groups are mounted, `own` the kernel's list of this process's groups,
+    `id:controllers:path` a line (cgroups(7)); version 2 names no controllers.
     """
     try:
         groups = [line.split(":", 2) for line in own.read_text().splitlines()]

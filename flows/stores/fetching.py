@@ -65,22 +65,22 @@ def fetch_inputs(request: ConversionRequest, folder: Path, progress: Progress) -
         coming = [pool.submit(bring, sidecar) for sidecar in named]
         source = _fetch_raw(request, raw, target, progress)
         known = {sidecar.kind for sidecar in named} | request.excluded_sidecars
-        looked = beside.result()
+        beside_it, notes = beside.result()
         there = [
             replace(sidecar, named=sidecar.kind in request.required_sidecars)
-            for sidecar in looked.sidecars
+            for sidecar in beside_it
             if sidecar.kind not in known
         ]
         found = [pool.submit(bring, sidecar) for sidecar in there]
         for kind in sorted(request.required_sidecars - known - {sidecar.kind for sidecar in there}):
             raise MissingSidecar(
-                raw.uri, f".{kind}", f"is not next to it ({'; '.join(looked.notes) or 'not found'})"
+                raw.uri, f".{kind}", f"is not next to it ({'; '.join(notes) or 'not found'})"
             )
         fetched, without = _collect_sidecars(
             [*zip(named, coming, strict=True), *zip(there, found, strict=True)],
             allow_partial=request.allow_partial,
         )
-        return Inputs(source, fetched, looked.notes, without)
+        return Inputs(source, fetched, notes, without)
 
 
 def _named(request: ConversionRequest) -> list[Sidecar]:

@@ -56,37 +56,30 @@ class FetchedSidecar:
     named: bool = True
 
 
-@dataclass(frozen=True)
-class FoundSidecars:
-    """The sidecars found next to a raw file, and sentences about failed searches."""
+def find_sidecars(
+    raw: Location, sonar_model: str, options: dict[str, Any]
+) -> tuple[list[Sidecar], list[str]]:
+    """The `.bot` and `.idx` next to the raw file, lower case first, and notes on failed searches.
 
-    sidecars: list[Sidecar]
-    notes: list[str]
-
-
-def find_sidecars(raw: Location, sonar_model: str, options: dict[str, Any]) -> FoundSidecars:
-    """The `.bot` and `.idx` next to the raw file, lower case first.
-
-    A caller who may read objects but not list them must name sidecars explicitly; a
-    note reports the failed search.
+    A caller who may read objects but not list them must name sidecars explicitly.
 
     Raises:
         TransientFault: the store did not answer.
     """
     if not SONAR_MODELS[sonar_model].takes_bot_and_idx:
-        return FoundSidecars([], [])
+        return [], []
     stem = PurePosixPath(raw.name).stem
     endings = {kind: (f".{kind}", f".{kind.upper()}") for kind in TAKEN_FROM_BESIDE}
     try:
         with named_ends(raw.sibling(f"{stem}.*").uri):
             present = source_of(raw, options).beside(stem, [*itertools.chain(*endings.values())])
     except AccessDenied as denied:
-        return FoundSidecars([], [f"did not look for .bot and .idx next to the file: {denied}"])
+        return [], [f"did not look for .bot and .idx next to the file: {denied}"]
     found = []
     for kind, pair in endings.items():
         if ending := next((each for each in pair if each in present), None):
             found.append(Sidecar(kind, raw.sibling(stem + ending), None, named=False))
-    return FoundSidecars(found, [])
+    return found, []
 
 
 def left_out_sentence(uri: str, cause: str, fault: str = DAMAGED) -> str:
@@ -100,9 +93,7 @@ def fetch_sidecar(
     """Download a sidecar to the raw file's local folder, under the name that echopype looks for.
 
     Raises:
-        MissingSidecar: it does not exist.
-        BadSidecar: it is too large.
-        Superseded: it does not have the notified version.
+        MissingSidecar, BadSidecar (too large), Superseded (another version than the notified one).
     """
     if sidecar.kind == "xml":
         target = raw_target.with_name("settings.xml")

@@ -15,18 +15,21 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from flows.walk.account import SAME_TIME, NotConverted, reasons
 from flows.walk.ad2cp_lengths import misreading
-from flows.walk.record_index import RecordIndexer
-from flows.walk.search import next_whole
+from flows.walk.record_index import RAW, RAW_TRANSMIT, STRING, RecordIndex, RecordIndexer
+from flows.walk.search import whole_items
 from flows.walk.summary import FileSummary, Times
 from flows.walk.tally import Tally, summarize
 
 SYNC = b"\xa5"
 # The sync byte and the two possible header sizes.
 _mark = re.compile(rb"\xa5[\x0a\x0c]")
-STRING = 0xA0
-RAW_ECHOSOUNDER = {0x23, 0x24}
+RAW_ECHOSOUNDER = {RAW, RAW_TRANSMIT}
+# Kinds whose records are read, but not wholly converted, besides strings.
+_TRACKS = (0x17, 0x1B, 0x1D)
 # The size of the data is a uint32 in the longer one.
 _HEADER_SIZES = (10, 12)
 # The ids that echopype knows. Kinds with their own beam group are pings.
@@ -98,10 +101,6 @@ def read_record(fd: int, size: int, position: int) -> Record | str:  # noqa: PLR
     return Record(header_size + data_size, header[2], data)
 
 
-def _is_record(fd: int, size: int, position: int) -> bool:
-    return isinstance(read_record(fd, size, position), Record)
-
-
 def _time(record: Record) -> np.datetime64:
     """The record's time as echopype computes it, NaT if it is not a date."""
     at = 2 if record.id in RAW_ECHOSOUNDER else 8
@@ -141,55 +140,71 @@ def _is_unreadable(record: Record, position: int, tally: Tally, *, after_raw: bo
     return True
 
 
-def walk_ad2cp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
+def walk_ad2cp(fd: int, tally: Tally) -> FileSummary:
     """Summary of the AD2CP file open as `fd`."""
-    tally = Tally(size)
     times: dict[str, list[np.datetime64]] = {}
-    undated = 0
     last_good: np.datetime64 | None = None
-    records = RecordIndexer()
-    position = 0
-    total = 0
+    indexer = RecordIndexer()
     last_id = STRING
-    while position < size:
-        record = read_record(fd, size, position)
-        if isinstance(record, Record):
-            if _is_unreadable(record, position, tally, after_raw=last_id in RAW_ECHOSOUNDER):
-                pass
-            elif record.id != STRING and not tally.configured:
-                tally.pings_unusable += record.id in BEAM_GROUPS
-            else:
-                last_id = record.id
-                tally.configured = tally.configured or record.id == STRING
-                tally.keep(position, position + record.size)
-                time = _time(record)
-                records.add(position, position + record.size, record.id, time, record.data)
-                if record.id in BEAM_GROUPS:
-                    undated += bool(np.isnat(time))
-                    times.setdefault(BEAM_GROUPS[record.id], []).append(time)
-                    total += 1
-                    if not tally.damages:
-                        last_good = time
-            position += record.size
+
+    def total() -> int:
+        return sum(map(len, times.values()))
+
+    read = partial(read_record, fd, tally.size)
+    for position, record in whole_items(fd, tally, 0, read, _mark, total):
+        if _is_unreadable(record, position, tally, after_raw=last_id in RAW_ECHOSOUNDER):
             continue
-        end = next_whole(fd, size, position + 1, _mark, partial(_is_record, fd, size))
-        tally.truncated = end is None and record.startswith("the file ends")
-        tally.damage(position, size if end is None else end, record, total)
-        position = size if end is None else end
-    if undated:
-        tally.notes.append(f"{undated} pings have no valid date")
-    order = [kind for kind in dict.fromkeys(BEAM_GROUPS.values()) if kind in times]
+        if record.id != STRING and not tally.configured:
+            tally.pings_unusable += record.id in BEAM_GROUPS
+            continue
+        last_id = record.id
+        tally.configured = tally.configured or record.id == STRING
+        tally.keep(position, position + record.size)
+        time = _time(record)
+        indexer.add(position, position + record.size, record.id, time, record.data)
+        if record.id in BEAM_GROUPS:
+            times.setdefault(BEAM_GROUPS[record.id], []).append(time)
+            if not tally.damages:
+                last_good = time
     ping_times: dict[str, Times] = {
-        kind: np.asarray(times[kind], dtype="datetime64[ns]") for kind in order
+        kind: np.asarray(times[kind], dtype="datetime64[ns]")
+        for kind in dict.fromkeys(BEAM_GROUPS.values())
+        if kind in times
     }
+    if undated := sum(int(np.isnat(each).sum()) for each in ping_times.values()):
+        tally.notes.append(f"{undated} pings have no valid date")
+    records = indexer.index()
+    tally.not_converted += _not_converted(records)
     return summarize(
         tally,
-        file=file,
-        sonar_model=sonar_model,
-        found=found,
-        pings={kind: len(times[kind]) for kind in order},
-        total=total,
+        pings={kind: each.size for kind, each in ping_times.items()},
+        total=total(),
         ping_times=ping_times,
         last_good_ping=last_good,
-        records=records.index(),
+        records=records,
     )
+
+
+def _not_converted(records: RecordIndex) -> list[NotConverted]:
+    """One entry for each kind of record with data that the output lacks."""
+    types = {KINDS[id_]: records.id == id_ for id_ in (STRING, *_TRACKS)}
+    types[SAME_TIME] = _behind_another_of_its_time(records)
+    whys = reasons("AD2CP")
+    return [
+        NotConverted.of(type_, int(is_so.sum()), records.times[is_so], whys[type_])
+        for type_, is_so in types.items()
+        if is_so.any()
+    ]
+
+
+def _behind_another_of_its_time(records: RecordIndex) -> NDArray[np.bool_]:
+    """Which records differ from the first one of their time, or without a time.
+
+    Those of a raw echosounder have nothing that echopype stores by time.
+    """
+    behind = records.is_dated & ~np.isin(records.id, list(RAW_ECHOSOUNDER))
+    dated = np.flatnonzero(records.is_dated)
+    _, first, of_time = np.unique(records.times[dated], return_index=True, return_inverse=True)
+    own, firsts = records.checksum[dated], records.checksum[dated[first]]
+    behind[dated] &= own != firsts[of_time.reshape(-1)]
+    return behind

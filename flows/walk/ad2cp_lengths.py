@@ -37,11 +37,8 @@ def misreading(  # noqa: PLR0911 - one return for each cause
 ) -> str | None:
     """Why echopype misreads this record, None if it reads the record right.
 
-    Args:
-        id_: the record's kind, one of `flows.walk.ad2cp.KINDS`.
-        data: its data, without the header.
-        header: size of its header in bytes.
-        after_raw: whether the record before it, which echopype reads, is of a raw echosounder.
+    `id_` is one of `flows.walk.ad2cp.KINDS`, `header` the size of its header in bytes. `after_raw`:
+    whether the record before it, which echopype reads, is of a raw echosounder.
     """
     if header != (12 if id_ in {RAW, RAW_TRANSMIT} else 10):
         return f"echopype expects another size of its header than {header} bytes"
@@ -71,10 +68,6 @@ def parsed_length(id_: int, data: bytes) -> int:
 
     If the record ends before a field that determines the length, the result is only some
     number larger than the record.
-
-    Args:
-        id_: the record's kind.
-        data: its data, without the header.
     """
     if id_ in {RAW, RAW_TRANSMIT}:
         # Pairs of int32.

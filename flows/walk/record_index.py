@@ -19,14 +19,9 @@ BOTTOM_TRACK = {0x17, 0x1B}
 class RecordIndex:
     """The records of a conversion, in file order, one element per record.
 
-    Attributes:
-        offset: offset of the record's header.
-        end: offset after its data.
-        id: its kind (see `flows.walk.ad2cp.KINDS`).
-        times: datetime64[ns] as in echopype, NaT for strings and records without a date.
-        layout: number of its layout, -1 for strings. Records of one layout have the same
-            fields, of the same shapes and dtypes.
-        checksum: CRC-32 of its data.
+    `offset` is that of the header, `end` the one after the data; `times` are datetime64[ns] as in
+    echopype, NaT for strings and records without a date. Records of one `layout` have the same fields,
+    of the same shapes and dtypes; it is -1 for strings. `checksum` is the CRC-32 of the data.
     """
 
     offset: Int64s
@@ -53,15 +48,7 @@ class RecordIndexer:
     _layouts: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
 
     def add(self, offset: int, end: int, id_: int, time: np.datetime64, data: bytes) -> None:
-        """Add a record.
-
-        Args:
-            offset: offset of its header.
-            end: offset after its data.
-            id_: its kind.
-            time: its time, datetime64[ns].
-            data: data of the record, without its header.
-        """
+        """Add a record of `data` (without its header), of kind `id_` and this time (datetime64[ns])."""
         layout = -1
         if id_ != STRING:
             layout = self._layouts.setdefault(_layout(id_, data), len(self._layouts))

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 _NT_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Repair:
-    """One kind of repair.
+    """One kind of repair: what was done to so many datagrams, and what is missing.
 
-    Attributes:
-        what: one sentence about the datagrams, what was done, and what is missing.
-        count: how many datagrams were repaired.
-        first: time of the first of them, ISO 8601 in UTC.
-        last: time of the last of them.
+    `first` and `last` are the times of the first and the last of them, ISO 8601 in UTC.
     """
 
     what: str
@@ -28,10 +23,6 @@ class Repair:
     def __str__(self) -> str:
         """The sentence, with the number of datagrams."""
         return f"{self.what} ({self.count} times)" if self.count > 1 else self.what
-
-    def as_json(self) -> dict[str, Any]:
-        """The manifest's entry."""
-        return asdict(self)
 
 
 class RepairLog:

@@ -19,19 +19,11 @@ SECTORS_SHIFT = 8
 class SampleIndex:
     """The sample datagrams of a conversion, in file order, one element per ping.
 
-    Attributes:
-        names: names of the channels, as in echopype.
-        header: bytes from the beginning of a datagram (with its leading length) to its
-            first sample; the last int32 before that is the number of samples.
-        channel: index into `names`.
-        times: ping times, datetime64[ns].
-        offset: offset of the datagram.
-        end: offset after its trailing length.
-        transmit: offset of the datagram of its transmit pulse (RAW4), -1 without one.
-        count: number of samples.
-        kind: kind of the samples, in the bits above.
-        shift: ticks (100 ns) that were added to the time of the datagram, because another ping
-            of the channel has the same; none was if it is empty.
+    `channel` is an index into `names`, which are those in echopype. `header` are the bytes from the
+    beginning of a datagram (with its leading length) to its first sample; the last int32 before that is
+    the number of samples. `end` is the offset after the trailing length, `transmit` the offset of the
+    datagram of its transmit pulse (RAW4), -1 without one. `kind` has the bits above. `shift` are ticks
+    (100 ns) that were added to its time, because another ping of the channel has the same; none if empty.
     """
 
     names: tuple[str, ...]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from flows.walk.accounts.table import NotConverted
+from flows.walk.account import NotConverted, iso
 from flows.walk.record_index import RecordIndex
 from flows.walk.repair_log import Repair
 from flows.walk.sample_index import SampleIndex
@@ -45,63 +45,23 @@ class Damage:
     pings_before: int
 
 
-@dataclass(frozen=True)
-class Refused:
-    """How many datagrams of a type echopype cannot read, and why it cannot read the first."""
-
-    count: int
-    cause: str
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Whole records of one kind that are left out, because echopype would misread them.
-
-    Attributes:
-        count: how many they are.
-        bytes: their size in the file.
-        first_time: the earliest of their times, None if none has a date.
-        last_time: the latest.
-        cause: why echopype cannot read the first.
-    """
-
-    count: int
-    bytes: int
-    first_time: datetime | None
-    last_time: datetime | None
-    cause: str
-
-    def sentence(self, name: str) -> str:
-        """One sentence for people."""
-        times = ""
-        if self.first_time and self.last_time:
-            times = f", {self.first_time.isoformat()} to {self.last_time.isoformat()}"
-        return f"{self.count} {name} left out ({self.bytes} bytes{times}; {self.cause})"
-
-
 @dataclass(frozen=True, kw_only=True)
 class FileSummary:
     """The datagrams of one raw file: which are whole, which are lost, and where.
 
     Attributes:
         file: Name of the file, for messages.
-        sonar_model: The declared model.
         found: The format of its bytes (see `sonar_models`), None if unknown.
         condition: `joined` is a file to which another was appended; `empty` is a file
-            without any ping, even if it is not 0 bytes long; the other names need no
-            explanation.
+            without any ping, even if it is not 0 bytes long.
         damage: One sentence for people, None for an intact file.
         datagrams: Whole datagrams by type (Simrad), or records (AZFP, AD2CP).
         pings: Whole pings that can be converted, by channel (AD2CP: by kind of ping).
         pings_unusable: Whole pings whose parameters or configuration are lost.
-        first_time: Time of the earliest of `pings`.
-        last_time: Time of the latest of `pings`.
-        bytes_total: Size of the file.
         bytes_unaccounted: Bytes that belong to no whole datagram.
         last_good_byte: Offset after the last whole datagram before the first damage;
             `bytes_total` for an intact file.
         last_good_ping: Time of the last whole ping before the first damage.
-        damages: All damaged places, in file order.
         second_file: Offset of a file that was appended to this one.
         unsupported: The first datagram that echopype cannot read.
         refused: By type, all datagrams that echopype cannot read.
@@ -114,10 +74,8 @@ class FileSummary:
         ping_times: By channel, the ping times (datetime64[ns], in file order) that
             echopype must read from the whole spans; there are fewer than in `pings` if
             pings are recorded twice, byte for byte.
-        samples: Index of each ping's samples in the file; None for formats without such an index.
         repeated: Spans of pings that repeat another byte for byte: the parser does not get them.
         repairs: What the parser gets changed, as far as the walk has found it.
-        records: Index of the records of an AD2CP file; None for the other formats.
     """
 
     file: str
@@ -137,8 +95,8 @@ class FileSummary:
     damages: tuple[Damage, ...] = field(repr=False)
     second_file: int | None
     unsupported: Unsupported | None
-    refused: Mapping[str, Refused]
-    left_out: Mapping[str, LeftOut]
+    refused: Mapping[str, NotConverted]
+    left_out: Mapping[str, NotConverted]
     unconverted: tuple[str, ...]
     notes: tuple[str, ...]
     convertible: bool
@@ -167,46 +125,35 @@ class FileSummary:
             sentences.append(f"{self.pings_unusable} whole pings lost their parameters")
         if self.second_file is not None:
             sentences.append(f"a second file, from byte {self.second_file} on")
-        sentences += [
-            f"{refused.count} {type_} left out ({refused.cause})"
-            for type_, refused in self.refused.items()
-        ]
-        sentences += [what.sentence(name) for name, what in self.left_out.items()]
-        return [*sentences, *self.unconverted]
+        without = (*self.refused.values(), *self.left_out.values())
+        return [*sentences, *(entry.left_out for entry in without), *self.unconverted]
 
     def __str__(self) -> str:
         """The rows of `echodrop check`."""
-        from flows.walk.rows import check_rows  # noqa: PLC0415 - which imports this module
-
         return "\n".join(f"{label}: {text}" for label, text in check_rows(self))
 
     def as_json(self) -> dict[str, Any]:
         """The summary as JSON values (times in ISO 8601, UTC), without spans and ping times."""
+        as_they_are = (
+            *("file", "sonar_model", "found", "condition", "damage", "datagrams", "pings"),
+            *("pings_unusable", "bytes_total", "bytes_unaccounted", "last_good_byte"),
+        )
         return {
-            "file": self.file,
-            "sonar_model": self.sonar_model,
-            "found": self.found,
-            "condition": self.condition,
-            "damage": self.damage,
-            "datagrams": self.datagrams,
-            "pings": self.pings,
-            "pings_unusable": self.pings_unusable,
-            "first_time": _iso(self.first_time),
-            "last_time": _iso(self.last_time),
-            "bytes_total": self.bytes_total,
-            "bytes_unaccounted": self.bytes_unaccounted,
+            **{name: getattr(self, name) for name in as_they_are},
+            "first_time": iso(self.first_time),
+            "last_time": iso(self.last_time),
             "bytes_whole": sum(end - start for start, end in self.whole),
-            "last_good_byte": self.last_good_byte,
-            "last_good_ping": _iso(self.last_good_ping),
+            "last_good_ping": iso(self.last_good_ping),
             "unsupported": None
             if self.unsupported is None
             else {"datagram": self.unsupported.datagram, "cause": self.unsupported.cause},
             "damages": [asdict(damage) for damage in self.damages],
-            "refused": {type_: asdict(refused) for type_, refused in self.refused.items()},
+            "refused": {
+                type_: entry.as_json("count", "cause") for type_, entry in self.refused.items()
+            },
             "left_out": {
-                name: asdict(what)
-                | {"first_time": _iso(what.first_time), "last_time": _iso(what.last_time)}
-                for name, what in self.left_out.items()
+                name: entry.as_json("count", "bytes", "first_time", "last_time", "cause")
+                for name, entry in self.left_out.items()
             },
             "unconverted": list(self.unconverted),
             "not_converted": [entry.as_json() for entry in self.not_converted],
@@ -214,5 +161,36 @@ class FileSummary:
         }
 
 
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
+def check_rows(summary: FileSummary) -> list[tuple[str, str]]:
+    """The output of `echodrop check`: (label, text) in reading order."""
+    rows = [
+        ("file", summary.file),
+        ("declared as", summary.sonar_model),
+        ("format", summary.found or "unknown"),
+        ("condition", summary.condition.replace("_", " ")),
+    ]
+    if summary.damage:
+        rows.append(("damage", summary.damage))
+    rows.extend(
+        ("not supported", f"{refused.count} {type_}: {refused.why}")
+        for type_, refused in summary.refused.items()
+    )
+    rows.append(("bytes", f"{summary.bytes_total:,}"))
+    if summary.bytes_unaccounted:
+        rows.append(("bytes lost", f"{summary.bytes_unaccounted:,}"))
+    if summary.last_good_byte < summary.bytes_total:
+        rows.append(("intact up to byte", f"{summary.last_good_byte:,}"))
+    if summary.last_good_ping and summary.condition != "intact":
+        rows.append(("last whole ping before it", summary.last_good_ping.isoformat()))
+    rows.extend((f"datagrams {type_}", f"{count:,}") for type_, count in summary.datagrams.items())
+    rows.extend((f"pings of {channel}", f"{count:,}") for channel, count in summary.pings.items())
+    if summary.pings_unusable:
+        rows.append(("pings without their parameters", f"{summary.pings_unusable:,}"))
+    if summary.first_time and summary.last_time:
+        rows.append(("first ping", summary.first_time.isoformat()))
+        rows.append(("last ping", summary.last_time.isoformat()))
+    rows.extend(("left out", entry.left_out) for entry in summary.left_out.values())
+    rows.extend(("not converted", sentence) for sentence in summary.unconverted)
+    rows.extend(("repaired", str(repair)) for repair in summary.repairs)
+    rows.extend(("note", note) for note in summary.notes)
+    return rows

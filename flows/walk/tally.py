@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
-from flows.walk.accounts.records import records_not_converted
-from flows.walk.accounts.table import NotConverted
-from flows.walk.as_datetime import as_datetime
+from flows.walk.account import NotConverted, as_datetime
 from flows.walk.record_index import RecordIndex
 from flows.walk.sample_index import SampleIndex
 from flows.walk.summary import (
     Condition,
     Damage,
     FileSummary,
-    LeftOut,
-    Refused,
     Span,
     Times,
     Unsupported,
@@ -27,20 +24,23 @@ from flows.walk.summary import (
 
 @dataclass
 class Tally:
-    """Running counts of one walk, for `summarize`."""
+    """Running counts of one walk over the file of this name and format, for `summarize`."""
 
+    file: str
+    sonar_model: str
+    found: str
     size: int
     datagrams: Counter[str] = field(default_factory=Counter)
     kept: list[Span] = field(default_factory=list)
+    # What was kept, and is not converted.
     dropped: list[Span] = field(default_factory=list)
     damages: list[Damage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unconverted: list[str] = field(default_factory=list)
     not_converted: list[NotConverted] = field(default_factory=list)
-    refused_times: dict[str, tuple[np.datetime64, np.datetime64]] = field(default_factory=dict)
     unsupported: Unsupported | None = None
-    refused: dict[str, Refused] = field(default_factory=dict)
-    left_out: dict[str, LeftOut] = field(default_factory=dict)
+    refused: dict[str, NotConverted] = field(default_factory=dict)
+    left_out: dict[str, NotConverted] = field(default_factory=dict)
     second_file: int | None = None
     truncated: bool = False
     configured: bool = False
@@ -52,10 +52,6 @@ class Tally:
             self.kept[-1] = (self.kept[-1][0], end)
         else:
             self.kept.append((start, end))
-
-    def drop(self, start: int, end: int) -> None:
-        """Remove `[start, end)`, which was kept before."""
-        self.dropped.append((start, end))
 
     def damage(self, start: int, end: int, cause: str, pings_before: int) -> None:
         """Count `[start, end)` as lost."""
@@ -78,35 +74,24 @@ class Tally:
                 spans.append((position, end))
         return tuple(spans)
 
-    def refuse(self, datagram: str, cause: str, *, removable: bool) -> None:
+    def refuse(
+        self, datagram: str, cause: str, *, removable: bool, time: datetime | None = None
+    ) -> None:
         """Count what echopype cannot read; report the first, or the first that is not removable."""
-        before = self.refused.get(datagram)
-        self.refused[datagram] = (
-            Refused(before.count + 1, before.cause) if before else Refused(1, cause)
-        )
+        found = self.refused.get(datagram) or NotConverted(datagram, cause)
+        self.refused[datagram] = found.with_one_more(time)
         if self.unsupported is None or (self.unsupported.removable and not removable):
             self.unsupported = Unsupported(datagram, cause, removable)
 
     def leave_out(self, name: str, size: int, time: np.datetime64, cause: str) -> None:
         """Count a whole record of `size` bytes that is not converted, because of the parser."""
-        found = self.left_out.get(name) or LeftOut(0, 0, None, None, cause)
-        dated = as_datetime(time)
-        times = [each for each in (found.first_time, found.last_time, dated) if each is not None]
-        self.left_out[name] = replace(
-            found,
-            count=found.count + 1,
-            bytes=found.bytes + size,
-            first_time=min(times, default=None),
-            last_time=max(times, default=None),
-        )
+        found = self.left_out.get(name) or NotConverted(name, cause)
+        self.left_out[name] = found.with_one_more(as_datetime(time), size)
 
 
 def summarize(
     tally: Tally,
     *,
-    file: str,
-    sonar_model: str,
-    found: str | None,
     pings: Mapping[str, int],
     total: int,
     ping_times: Mapping[str, Times],
@@ -116,33 +101,23 @@ def summarize(
 ) -> FileSummary:
     """The summary of a finished walk.
 
-    Args:
-        tally: The counts of the walk.
-        file: Name of the file.
-        sonar_model: The declared model.
-        found: The format of the file.
-        pings: Whole pings by channel.
-        total: Number of whole ping records, as counted by `Damage.pings_before`.
-        ping_times: By channel, the times that the parser must read.
-        last_good_ping: Time of the last whole ping before the first damage.
-        samples: Index of the pings' samples.
-        records: Index of the records.
+    `pings` are the whole pings by channel, and `total` is the number of whole ping records, as counted
+    by `Damage.pings_before`. `ping_times` are, by channel, the times that the parser must read.
     """
     tally.damages.sort(key=lambda damage: damage.start)
     if tally.left_out and not total and tally.unsupported is None:
         name, what = next(iter(tally.left_out.items()))
-        cause = f"echopype can read none of the file's pings: {what.sentence(name)}"
+        cause = f"echopype can read none of the file's pings: {what.left_out}"
         tally.unsupported = Unsupported(name, cause, removable=False)
     known = [times[~np.isnat(times)] for times in ping_times.values()]
     times = np.concatenate(known) if known else np.empty(0, dtype="datetime64[ns]")
-    entries = [*tally.not_converted, *(records_not_converted(records) if records else ())]
-    lost = sum(damage.end - damage.start for damage in tally.damages)
-    if tally.second_file is not None:
-        lost += tally.size - tally.second_file
+    refused, left_out = dict(sorted(tally.refused.items())), dict(sorted(tally.left_out.items()))
+    second_file = tally.size if tally.second_file is None else tally.second_file
+    lost = sum(damage.end - damage.start for damage in tally.damages) + tally.size - second_file
     return FileSummary(
-        file=file,
-        sonar_model=sonar_model,
-        found=found,
+        file=tally.file,
+        sonar_model=tally.sonar_model,
+        found=tally.found,
         condition=_condition(tally, total),
         damage=_sentence(tally, total),
         datagrams=dict(sorted(tally.datagrams.items())),
@@ -152,15 +127,15 @@ def summarize(
         last_time=as_datetime(times.max() if times.size else None),
         bytes_total=tally.size,
         bytes_unaccounted=lost,
-        last_good_byte=_first_damage(tally),
+        last_good_byte=min([second_file, *(damage.start for damage in tally.damages)]),
         last_good_ping=as_datetime(last_good_ping),
         unsupported=tally.unsupported,
         damages=tuple(tally.damages),
         second_file=tally.second_file,
-        refused=dict(sorted(tally.refused.items())),
-        left_out=dict(sorted(tally.left_out.items())),
-        unconverted=(*tally.unconverted, *(entry.sentence for entry in entries)),
-        not_converted=(*entries, *_refused(tally), *_left_out(tally)),
+        refused=refused,
+        left_out=left_out,
+        unconverted=(*tally.unconverted, *(entry.sentence for entry in tally.not_converted)),
+        not_converted=(*tally.not_converted, *refused.values(), *left_out.values()),
         notes=tuple(tally.notes),
         convertible=tally.configured and total > 0,
         whole=tally.whole if tally.configured else (),
@@ -168,30 +143,6 @@ def summarize(
         samples=samples,
         records=records,
     )
-
-
-def _refused(tally: Tally) -> list[NotConverted]:
-    """The refused datagrams; their sentences come from `refused`."""
-    entries = []
-    for type_, refused in sorted(tally.refused.items()):
-        first, last = map(as_datetime, tally.refused_times.get(type_, (None, None)))
-        entries.append(NotConverted(type_, refused.count, first, last, refused.cause))
-    return entries
-
-
-def _left_out(tally: Tally) -> list[NotConverted]:
-    """The records that are left out; their sentences come from `left_out`."""
-    return [
-        NotConverted(name, what.count, what.first_time, what.last_time, what.cause)
-        for name, what in sorted(tally.left_out.items())
-    ]
-
-
-def _first_damage(tally: Tally) -> int:
-    starts = [damage.start for damage in tally.damages]
-    if tally.second_file is not None:
-        starts.append(tally.second_file)
-    return min(starts, default=tally.size)
 
 
 def _condition(tally: Tally, pings: int) -> Condition:

@@ -8,7 +8,7 @@ from tests.template.stacks import source_template
 
 def test_the_page_has_every_parameter_as_the_template_has_it() -> None:
     page = PAGE.read_text("utf-8")
-    written = with_table(page, "parameters", parameter_table(source_template()))
+    written = with_table(page, parameter_table(source_template()))
     assert page == written, "run .venv/bin/python -m checks.doc_tables"
 
 
@@ -31,4 +31,4 @@ def test_every_parameter_is_in_one_group() -> None:
 
 def test_a_page_without_the_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="lacks"):
-        with_table("# A page\n", "parameters", "")
+        with_table("# A page\n", "")

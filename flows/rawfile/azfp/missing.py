@@ -1,4 +1,4 @@
-"""What an AZFP's output lacks, because echopype or the settings XML lack it."""
+"""What an AZFP's output lacks, and what of its times and positions differs from echopype."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flows.rawfile.azfp.settings import read_settings
+from flows.rawfile.corrections import Correction
 from flows.stores.download import FetchedFile
 from flows.stores.sidecars import FetchedSidecar
 from flows.walk.asl.azfp import HEADER_SIZE, read_header
@@ -32,11 +33,7 @@ def missing_of_azfp(
 ) -> list[str]:
     """A sentence for each Sv offset, and for settings, that the output lacks; none for other models.
 
-    Args:
-        echodata: echopype's EchoData of the file.
-        data: local copy of the data file.
-        summary: summary of its walk.
-        sidecars: the sidecars that were used.
+    `data` is the local copy of the data file; `sidecars` are those that were used.
     """
     if SONAR_MODELS[summary.sonar_model].format not in {AZFP, AZFP6}:
         return []
@@ -86,3 +83,18 @@ def _of_settings(xml: FetchedFile, data: Path, summary: FileSummary) -> list[str
             if frequency != used
         ]
     return sentences
+
+
+def corrected_times(echodata: Any, summary: FileSummary) -> list[Correction]:  # noqa: ANN401 - echopype ships no types
+    """The corrections of times and positions of an AZFP's pings; none for other models."""
+    if SONAR_MODELS[summary.sonar_model].format not in {AZFP, AZFP6}:
+        return []
+    times = echodata["Sonar/Beam_group1"]["ping_time"].values
+    count = int(np.count_nonzero(times != times.astype("datetime64[s]")))
+    what = "times of pings have their hundredths of a second"
+    # Of a file without any position, echopype has one NaN.
+    latitude = echodata["Platform"]["latitude"].values
+    lacking = int(np.count_nonzero(np.isnan(latitude))) if latitude.size > 1 else 0
+    no_fix = "positions of pings without a fix are NaN, not 0 N 0 E"
+    found = [Correction(what, count), Correction(no_fix, lacking)]
+    return [correction for correction in found if correction.count]

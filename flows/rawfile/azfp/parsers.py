@@ -55,10 +55,8 @@ def _time_or_nat(written: Sequence[int]) -> np.datetime64:
 class _WithoutLimits:
     """Methods of both parsers.
 
-    Attributes:
-        unpacked_data: by field, a list with the value of each ping.
-        parameters: the settings that the parser uses.
-        settings: the settings in the XML.
+    `unpacked_data` has, by field, a list with the value of each ping; `parameters` are the settings that
+    the parser uses, `settings` those in the XML.
     """
 
     unpacked_data: dict[str, Any]

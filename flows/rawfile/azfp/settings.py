@@ -16,6 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flows.core.outcomes import BadSidecar
+from flows.stores.download import FetchedFile
+from flows.walk.asl.azfp import HEADER_SIZE, read_header
+
 # Without these settings, echopype fails, or its output cannot be calibrated.
 NECESSARY = frozenset(
     {"num_freq", "BP", "DS", "EL", "TVR", "VTX0", "phase_number", "frequency_number_phase1"}
@@ -35,21 +39,12 @@ _OF_CHANNELS_IN_PHASES = (
 )
 # Numbers of the instrument that are in the output, besides the above.
 _FACTS = (
-    "board_version",
-    "configuration_version",
-    "cpu",
-    "date",
-    "file_version",
-    "major",
-    "minor",
-    "parameter_version",
-    "program",
-    "sensors_flag",
-    "serial_number",
+    *("board_version", "configuration_version", "cpu", "date", "file_version", "major", "minor"),
+    *("parameter_version", "program", "sensors_flag", "serial_number"),
 )
-# Elements inside of this one are repeated for each channel.
 # echopype writes CamelCase as camel_case.
 _before_capital = re.compile("(?<!^)(?=[A-Z])")
+# Elements inside of the first are repeated for each channel.
 _CHANNEL, _PHASE = "Frequency", "Phase"
 # echopype expects a list, even of one value.
 _LISTS = frozenset({"phase_number", "instrument_type"})
@@ -70,11 +65,7 @@ class AzfpSettings:
     lacking: list[str] = field(default_factory=list)
 
     def channels(self, boards: Sequence[float], frequencies: Sequence[float]) -> list[int]:
-        """The places of a data file's channels among those of the settings.
-
-        Args:
-            boards: number of each channel's board in the data.
-            frequencies: its frequency in kHz.
+        """The places of a data file's channels, by board and frequency in kHz, among those of the settings.
 
         Raises:
             ValueError: the settings lack a channel.
@@ -117,9 +108,7 @@ def read_settings(path: Path) -> AzfpSettings:
 def settings_in(content: bytes, encoding: str | None) -> AzfpSettings:
     """The settings in an XML, without NaN for those that it lacks; texts stay texts.
 
-    Args:
-        content: the XML.
-        encoding: its encoding, whatever it declares; None to use that.
+    `encoding` is that of the content, whatever it declares; None to use that.
 
     Raises:
         ElementTree.ParseError: it is not XML.
@@ -212,3 +201,34 @@ def is_used(name: str) -> bool:
     """Whether echopype takes a value for each channel from the setting of this name."""
     used = NECESSARY.union(_OF_CHANNELS, _OF_CHANNELS_IN_PHASES)
     return name in used or name.partition("_phase")[0] in used
+
+
+def check_settings(sidecar: FetchedFile, data: Path, source_uri: str) -> None:
+    """Check that a settings XML can serve a data file, before the file is parsed.
+
+    `data` is the local copy of the data file, which begins with a whole ping; `source_uri` its URI.
+
+    Raises:
+        BadSidecar: it is broken, has no AZFP settings, or not those of the data's channels.
+    """
+    uri = sidecar.location.uri
+    try:
+        settings = read_settings(sidecar.path)
+    except (ValueError, ET.ParseError) as error:
+        cause = f"echodrop cannot read AZFP settings from it: {type(error).__name__}: {error}"
+        raise BadSidecar(source_uri, uri, cause) from error
+    if lacking := sorted(NECESSARY - settings.parameters.keys()):
+        raise BadSidecar(source_uri, uri, f"it has no {', '.join(lacking)}")
+    number = settings.parameters["num_freq"]
+    for name in sorted(name for name in settings.by_channel if is_used(name)):
+        values = settings.parameters[name]
+        if len(values) < number:
+            raise BadSidecar(source_uri, uri, f"it has {len(values)} {name} for {number} channels")
+    with data.open("rb") as raw:
+        ping = read_header(raw.read(HEADER_SIZE))
+    if isinstance(ping, str):
+        return
+    try:
+        settings.channels(ping.settings["board number"], ping.settings["frequency"])
+    except ValueError as error:
+        raise BadSidecar(source_uri, uri, str(error)) from error

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from flows.rawfile.corrections import raw0
-from flows.rawfile.corrections.annotations import add_annotations
+from flows.rawfile.corrections import beams
 from flows.rawfile.corrections.correction import Correction, Groups, Int64s, spread
 from flows.rawfile.corrections.environments import (
     correct_environment,
@@ -17,15 +16,8 @@ from flows.rawfile.corrections.environments import (
     in_another_environment,
 )
 from flows.rawfile.corrections.facts import SimradFacts
-from flows.rawfile.corrections.motion import correct_motion
-from flows.rawfile.corrections.ping_values import (
-    SOUND_SPEED,
-    TRANSDUCER_DEPTH,
-    add_ping_values,
-    correct_frequencies,
-)
-from flows.rawfile.corrections.positions import correct_positions
-from flows.rawfile.corrections.transmit_pulses import add_pulses
+from flows.rawfile.corrections.platform import add_annotations, correct_motion, correct_positions
+from flows.rawfile.parsed_pings import beam_groups
 from flows.rawfile.streamed import ping_cells
 
 WATER_LEVEL = "water_level"
@@ -33,13 +25,7 @@ WATER_LEVEL = "water_level"
 
 @dataclass(frozen=True)
 class Corrected:
-    """The corrected groups.
-
-    Attributes:
-        groups: path -> group, for those that changed.
-        corrections: what was corrected.
-        missing: a sentence for what the file holds and no group has.
-    """
+    """The groups that changed, what was corrected, and a sentence for what no group has."""
 
     groups: dict[str, xr.Dataset] = field(default_factory=dict)
     corrections: list[Correction] = field(default_factory=list)
@@ -47,24 +33,23 @@ class Corrected:
 
 
 def correct(groups: Groups, facts: SimradFacts, keep: Collection[str] = ()) -> Corrected:
-    """Correct the groups of an EchoData by the facts of its file.
+    """Correct the groups of an EchoData, which are not changed, by the facts of its file.
 
-    Args:
-        groups: echopype's groups; they are not changed.
-        facts: facts of the file.
-        keep: variables of the Platform group that the user has set.
+    `keep` are variables of the Platform group that the user has set.
     """
     state = _State(groups, facts, keep)
-    state.positions()
+    if "Platform/NMEA" in groups:
+        nmea = groups["Platform/NMEA"]
+        state.take("Platform", correct_positions(state.get("Platform"), nmea))
     if facts.is_ek60:
         state.names()
-        state.raw0()
-    else:
-        state.parameters()
-        state.motion()
+    state.ping_values()
+    if not facts.is_ek60:
+        state.take("Platform", correct_motion(state.get("Platform"), facts))
         state.environments()
         state.pulses()
-    state.annotations()
+    annotated = add_annotations(state.get("Platform"), facts.tag_times, facts.tags)
+    state.take("Platform", annotated)
     return state.done
 
 
@@ -94,90 +79,73 @@ class _State:
 
     def beams(self) -> Iterator[tuple[str, xr.Dataset, Int64s]]:
         """Path and Dataset of each Beam group, and the number of the ping in each cell."""
-        for name in map(str, self.groups["Sonar"]["beam_group"].values):
-            path = f"Sonar/{name}"
+        for path in beam_groups(self.groups):
             group = self.get(path)
-            yield (
-                path,
-                group,
-                ping_cells(group, self.facts.index, is_complex="backscatter_i" in group),
-            )
+            is_complex = "backscatter_i" in group
+            yield path, group, ping_cells(group, self.facts.index, is_complex=is_complex)
 
-    def positions(self) -> None:
-        """NMEA sentences without a fix."""
-        if "Platform/NMEA" in self.groups:
-            platform = self.get("Platform")
-            self.take("Platform", correct_positions(platform, self.groups["Platform/NMEA"]))
-
-    def parameters(self) -> None:
-        """EK80: frequency, sound speed and transducer depth of each ping."""
-        pings = self.facts.pings
+    def ping_values(self) -> None:
+        """Frequency, sound speed and transducer depth of each ping; of EK60 all of its RAW0."""
+        is_ek60, pings = self.facts.is_ek60, self.facts.pings
         frequencies = speeds = depths = 0
+        found = []
         for path, before, cells in self.beams():
-            group, wrong = correct_frequencies(before, cells, pings["start"], pings["stop"])
+            group, wrong = beams.correct_frequencies(before, cells, pings["start"], pings["stop"])
             frequencies += wrong
-            group, count = add_ping_values(group, cells, pings["sound_speed"], SOUND_SPEED)
+            speed, depth = pings["sound_speed"], pings["depth"]
+            group, count = beams.add_ping_values(group, cells, speed, beams.SOUND_SPEED)
             speeds += count
-            group, count = add_ping_values(group, cells, pings["depth"], TRANSDUCER_DEPTH)
-            depths += count
+            # An EK60 without a depth has 0.
+            if not is_ek60 or depth.any():
+                group, count = beams.add_ping_values(group, cells, depth, beams.TRANSDUCER_DEPTH)
+                depths += count
             if group is not before:
                 self.done.groups[path] = group
-        self.note("pings have the transmitted frequency, not the nominal one", frequencies)
-        self.note("pings have the sound speed at the transducer of their parameters", speeds)
-        self.note("pings have the transducer depth of their parameters", depths)
+            found.append((path, group, cells))
+        if is_ek60:
+            own = "pings have the frequency of their RAW0, not that of the file's start"
+            self.note(own, frequencies)
+            self.note("pings have the transducer depth of their RAW0", depths)
+            for path, before, cells in found:
+                if (group := self.raw0(before, cells)) is not before:
+                    self.done.groups[path] = group
+        else:
+            own = "pings have the transmitted frequency, not the nominal one"
+            self.note(own, frequencies)
+            self.note("pings have the sound speed at the transducer of their parameters", speeds)
+            self.note("pings have the transducer depth of their parameters", depths)
 
-    def motion(self) -> None:
-        """EK80: MRU1."""
-        facts = self.facts
-        platform = self.get("Platform")
-        corrected = correct_motion(
-            platform, facts.motion_times, facts.motion, has_mru0=facts.has_mru0
-        )
-        self.take("Platform", corrected)
+    def raw0(self, group: xr.Dataset, cells: Int64s) -> xr.Dataset:
+        """EK60: temperature, heading and motion of each ping and channel, and the water level."""
+        pings = self.facts.pings
+        if WATER_LEVEL not in self.keep:
+            platform = self.get("Platform")
+            level = beams.correct_water_level(platform, group, cells, pings["depth"])
+            self.take("Platform", level)
+        if pings["heading"].any():
+            own = spread(cells, pings["heading"])
+            self.done.groups["Platform"] = beams.add_heading(self.get("Platform"), group, own)
+            self.note("heading of RAW0 is in Platform", int(np.isfinite(own[0]).sum()))
+        if pings["temperature"].any():
+            own = spread(cells, pings["temperature"])
+            environment = beams.add_temperature(self.get("Environment"), group, own)
+            self.done.groups["Environment"] = environment
+            self.note("temperature of RAW0 is in Environment", int(np.isfinite(own).sum()))
+        group, count = beams.add_motion_of_channels(group, cells, pings)
+        self.note("motion of RAW0 is that of each channel, not of the first alone", count)
+        return group
 
     def environments(self) -> None:
         """EK80: the Environment of each ping."""
         facts = self.facts
         if not facts.environments:
             return
-        of_pings = (facts.environments, facts.environment, facts.index.times)
-        self.take("Environment", correct_environment(self.get("Environment"), *of_pings))
-        if count := in_another_environment(*of_pings):
+        self.take("Environment", correct_environment(self.get("Environment"), facts))
+        if count := in_another_environment(facts):
             self.done.missing.append(
                 f"the Environment of {count} pings, which have the time of a ping with another one"
             )
-        has_motion = facts.has_mru0 or facts.motion_times.size > 0
-        platform = self.get("Platform")
-        corrected = correct_platform(platform, *of_pings, has_motion=has_motion, keep=self.keep)
-        self.take("Platform", corrected)
-
-    def raw0(self) -> None:
-        """EK60: frequency, depth, temperature, heading and motion of each ping and channel."""
-        pings = self.facts.pings
-        for path, before, cells in self.beams():
-            frequency = pings["frequency"]
-            group, count = correct_frequencies(before, cells, frequency, frequency)
-            self.note("pings have the frequency of their RAW0, not that of the file's start", count)
-            group, count = raw0.add_depths(group, cells, pings["depth"])
-            self.note("pings have the transducer depth of their RAW0", count)
-            if WATER_LEVEL not in self.keep:
-                platform = self.get("Platform")
-                level = raw0.correct_water_level(platform, group, cells, pings["depth"])
-                self.take("Platform", level)
-            if pings["heading"].any():
-                own = spread(cells, pings["heading"])
-                platform = raw0.add_heading(self.get("Platform"), group, own)
-                self.done.groups["Platform"] = platform
-                self.note("heading of RAW0 is in Platform", int(np.isfinite(own[0]).sum()))
-            if pings["temperature"].any():
-                own = spread(cells, pings["temperature"])
-                environment = raw0.add_temperature(self.get("Environment"), group, own)
-                self.done.groups["Environment"] = environment
-                self.note("temperature of RAW0 is in Environment", int(np.isfinite(own).sum()))
-            group, count = raw0.add_motion_of_channels(group, cells, pings)
-            self.note("motion of RAW0 is that of each channel, not of the first alone", count)
-            if group is not before:
-                self.done.groups[path] = group
+        self.take("Platform", correct_platform(self.get("Platform"), facts, self.keep))
 
     def names(self) -> None:
         """EK60: names of survey and transect."""
@@ -200,7 +168,7 @@ class _State:
             if facts.pulses is None:
                 lost += int(np.count_nonzero(facts.index.transmit[cells[cells >= 0]] >= 0))
                 continue
-            corrected, count = add_pulses(group, facts.fd, facts.pulses)
+            corrected, count = beams.add_pulses(group, facts.fd, facts.pulses)
             kept += count
             if count:
                 self.done.groups[path] = corrected
@@ -209,8 +177,3 @@ class _State:
             self.done.missing.append(
                 f"{lost} transmit pulses (RAW4) of complex channels have an unknown layout"
             )
-
-    def annotations(self) -> None:
-        """TAG0."""
-        facts = self.facts
-        self.take("Platform", add_annotations(self.get("Platform"), facts.tag_times, facts.tags))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -21,11 +21,9 @@ Times: TypeAlias = NDArray[np.datetime64]
 
 @dataclass(frozen=True)
 class Correction:
-    """Values that the output has from the file, and echopype changes or drops.
+    """So many values that the output has from the file, and echopype changes or drops.
 
-    Attributes:
-        what: one clause for people.
-        count: how many values.
+    `what` is one clause for people.
     """
 
     what: str
@@ -34,10 +32,6 @@ class Correction:
     def __str__(self) -> str:
         """The clause with the number, for Provenance."""
         return f"{self.what} ({self.count} values)"
-
-    def as_json(self) -> dict[str, Any]:
-        """The manifest's entry in `corrections`."""
-        return {"what": self.what, "count": self.count}
 
 
 def spread(cells: Int64s, values: Floats) -> Floats:

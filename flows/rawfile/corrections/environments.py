@@ -1,4 +1,8 @@
-"""Each ping's own Environment, where echopype applies the last one to all pings (echopype#1386)."""
+"""Each ping's own Environment, where echopype applies the last one to all pings (echopype#1386).
+
+echopype's calibration interpolates the Environment linearly to the ping times. So values that
+change in steps are given as knots between which linear interpolation is exact.
+"""
 
 from __future__ import annotations
 
@@ -10,47 +14,31 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from flows.rawfile.corrections.correction import Correction, Floats, Int64s, Times
-from flows.rawfile.corrections.steps import knots, states_at, with_another_state
+from flows.rawfile.corrections.facts import SimradFacts
+from flows.rawfile.corrections.platform import with_times
 from flows.rawfile.corrections.xml_values import Environment
 
 PROFILE = "sound_velocity_profile"
 _PROFILE_DEPTH = "sound_velocity_profile_depth"
 
 
-def in_another_environment(
-    environments: Sequence[Environment], own: Int64s, ping_times: Times
-) -> int:
-    """How many pings share their time with an earlier ping in the file that has another Environment.
-
-    Args:
-        environments: the file's Environments.
-        own: number of the Environment of each ping, -1 before the first.
-        ping_times: time of each ping.
-    """
-    states = _states(
-        environments, lambda e: tuple(map(_key, (e.environment, e.profile, e.platform)))
-    )
-    return with_another_state(ping_times, states[np.maximum(own, 0)])
+def in_another_environment(facts: SimradFacts) -> int:
+    """How many pings share their time with an earlier ping in the file that has another Environment."""
+    states = _of_pings(facts, lambda e: tuple(map(_key, (e.environment, e.profile, e.platform))))[0]
+    _, first, of_times = np.unique(facts.index.times, return_index=True, return_inverse=True)
+    return int(np.count_nonzero(states != states[first[of_times]]))
 
 
 def correct_environment(
-    group: xr.Dataset, environments: Sequence[Environment], own: Int64s, ping_times: Times
+    group: xr.Dataset, facts: SimradFacts
 ) -> tuple[xr.Dataset, Correction] | None:
-    """The Environment group with a step for each change; None if there is no change.
-
-    Args:
-        group: echopype's Environment group, with a `time1` of one element.
-        environments: the file's Environments.
-        own: number of the Environment of each ping, -1 before the first.
-        ping_times: time of each ping.
-    """
-    states = _states(environments, lambda e: (_key(e.environment), _key(e.profile)))
-    of_pings = states[np.maximum(own, 0)]
-    wrong = int(np.count_nonzero(of_pings != states[-1]))
+    """The Environment group, with a `time1` of one element, with a step for each change; None without."""
+    of_pings, last, steps = _of_pings(facts, lambda e: (_key(e.environment), _key(e.profile)))
+    wrong = int(np.count_nonzero(of_pings != last))
     if not wrong:
         return None
-    times, numbers = knots(ping_times, of_pings, _began(environments, states))
-    chosen = [environments[n] for n in numbers.tolist()]
+    times, numbers = steps()
+    chosen = [facts.environments[n] for n in numbers.tolist()]
     names = dict.fromkeys(name for each in chosen for name in each.environment)
     variables: dict[str, Any] = {
         name: (("time1",), _column([e.environment.get(name) for e in chosen]), _attrs(group, name))
@@ -78,44 +66,37 @@ def correct_environment(
 
 
 def correct_platform(
-    group: xr.Dataset,
-    environments: Sequence[Environment],
-    own: Int64s,
-    ping_times: Times,
-    *,
-    has_motion: bool,
-    keep: Collection[str] = (),
+    group: xr.Dataset, facts: SimradFacts, keep: Collection[str] = ()
 ) -> tuple[xr.Dataset, Correction] | None:
     """Water level and drop keel by `time2`, if they change; None if they do not.
 
-    Args:
-        group: echopype's Platform group, with scalars of the last Environment that it got.
-        environments: the file's Environments.
-        own: number of the Environment of each ping, -1 before the first.
-        ping_times: time of each ping.
-        has_motion: whether `time2` has the times of motion data; if not, it gets those
-            of the changes.
-        keep: variables that the user has set.
+    echopype's Platform group has scalars of the last Environment that it got. `time2` has the
+    times of motion data; without any, it gets those of the changes. `keep` are variables that
+    the user has set.
     """
+    environments = facts.environments
     given = dict.fromkeys(n for e in environments for n in e.platform if n not in keep)
     names = [n for n in given if n in group and group[n].dims == ()]
     table = np.array([[e.platform.get(n, np.nan) for n in names] for e in environments])
     theirs = np.array([float(group[n]) for n in names])
     differing = np.logical_or.reduce(_differ(table, theirs), axis=1)
-    wrong = int(np.count_nonzero(differing[np.maximum(own, 0)]))
+    wrong = int(np.count_nonzero(differing[np.maximum(facts.environment, 0)]))
     if not wrong:
         return None
-    states = _states(environments, lambda e: _key({n: e.platform.get(n) for n in names}))
-    of_pings = states[np.maximum(own, 0)]
-    times, numbers = knots(ping_times, of_pings, _began(environments, states))
+    _, _, steps = _of_pings(facts, lambda e: _key({n: e.platform.get(n) for n in names}))
+    times, numbers = steps()
     changing = np.logical_or.reduce(_differ(table[numbers], table[numbers[0]]), axis=0)
-    if has_motion:
-        numbers = states_at(group["time2"].values, times, numbers)
+    if facts.has_mru0 or facts.motion_times.size:
+        # The last knot before each time, else the first.
+        at = np.searchsorted(times, group["time2"].values, side="right") - 1
+        numbers = numbers[np.maximum(at, 0)]
     elif changing.any():
-        group = with_times(group, "time2", times)
+        group = with_times(group, times)
     columns = {
-        name: xr.Variable(*_by_time(values, changes=changes), group[name].attrs)
-        for name, values, changes in zip(names, table[numbers].T, changing, strict=True)
+        name: xr.Variable("time2" if changes else (), values if changes else values[0], attrs)
+        for name, values, changes, attrs in zip(
+            names, table[numbers].T, changing, [group[name].attrs for name in names], strict=True
+        )
     }
     what = "pings have the water level and drop keel of the Environment that precedes them"
     return group.assign(columns), Correction(what, wrong)
@@ -125,34 +106,58 @@ def _differ(values: Floats, others: Floats) -> NDArray[np.bool_]:
     return np.asarray((values != others) & ~(np.isnan(values) & np.isnan(others)))
 
 
-def _by_time(values: Floats, *, changes: bool) -> tuple[tuple[str, ...], Any]:
-    """Dimensions and values of a variable of the Platform group."""
-    return (("time2",), values) if changes else ((), values[0])
+def _of_pings(
+    facts: SimradFacts, key: Callable[[Environment], Hashable]
+) -> tuple[Int64s, int, Callable[[], tuple[Times, Int64s]]]:
+    """The state of each ping, the last state, and what makes the knots of all.
 
-
-def with_times(group: xr.Dataset, dimension: str, times: Times) -> xr.Dataset:
-    """The group with other times in one dimension, for which it has only NaN."""
-    variables = {}
-    for name, variable in group.data_vars.items():
-        if dimension in variable.dims:
-            shape = [times.size if d == dimension else variable.sizes[d] for d in variable.dims]
-            variables[name] = (variable.dims, np.full(shape, np.nan), variable.attrs)
-    coordinate = {dimension: (dimension, times, group[dimension].attrs)}
-    return group.drop_dims(dimension).assign_coords(coordinate).assign(variables)
-
-
-def _states(environments: Sequence[Environment], key: Callable[[Environment], Hashable]) -> Int64s:
-    """By Environment, the number of the first of a row of equal ones."""
+    A state is the number of the first of a row of Environments that are equal by `key`; it
+    has the time of that one.
+    """
     numbers: list[int] = []
-    for number, environment in enumerate(environments):
-        same = number > 0 and key(environment) == key(environments[number - 1])
+    for number, environment in enumerate(facts.environments):
+        same = number > 0 and key(environment) == key(facts.environments[number - 1])
         numbers.append(numbers[-1] if same else number)
-    return np.array(numbers, np.int64)
+    began = np.array([facts.environments[n].time for n in numbers], "datetime64[ns]")
+    of_pings = np.array(numbers, np.int64)[np.maximum(facts.environment, 0)]
+    return of_pings, numbers[-1], lambda: knots(facts.index.times, of_pings, began)
 
 
-def _began(environments: Sequence[Environment], states: Int64s) -> Times:
-    """By state, the time of its Environment; repeated Environments have that of the first."""
-    return np.array([environments[n].time for n in states.tolist()], "datetime64[ns]")
+def knots(ping_times: Times, states: Int64s, began: Times) -> tuple[Times, Int64s]:
+    """Times and states of the knots, ascending, each time once.
+
+    Each state has two: where it begins, and at the last ping that it applies to. The very last
+    one is a nanosecond later: if the knots were the ping times themselves, echopype would rename
+    the dimension, which fails for FM pings.
+
+    `states` are those in force at each ping. `began` has, by state, the time since when the file has it.
+    A state begins there if that lies between the pings around it, else at its first ping: the order in
+    the file counts, and clocks may disagree.
+    """
+    times, first = np.unique(ping_times, return_index=True)
+    states = states[first]
+    changes = np.flatnonzero(np.diff(states)) + 1
+    starts = np.concatenate([[0], changes])
+    stops = np.concatenate([changes - 1, [times.size - 1]])
+    found: dict[np.datetime64, int] = {}
+    runs: list[tuple[np.datetime64, np.datetime64]] = []
+    before = np.datetime64("NaT", "ns")
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        state = int(states[start])
+        after_others = np.isnat(before) or before < began[state]
+        begin = began[state] if after_others and began[state] <= times[start] else times[start]
+        found[begin] = found[times[stop]] = state
+        before = times[stop]
+        runs.append((begin, before))
+    found[before + np.timedelta64(1, "ns")] = int(states[-1])
+    if before != begin:
+        del found[before]
+    # States of no ping are kept where they change no ping's value.
+    for state in set(range(began.size)) - set(states.tolist()):
+        if not any(begin <= began[state] <= end for begin, end in runs):
+            found.setdefault(began[state], state)
+    ascending = sorted(found)
+    return np.array(ascending, "datetime64[ns]"), np.array([found[t] for t in ascending], np.int64)
 
 
 def _key(values: Any) -> Hashable:  # noqa: ANN401 - a mapping of any two types

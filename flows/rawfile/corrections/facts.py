@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -24,10 +22,8 @@ from flows.rawfile.corrections.xml_values import (
     ping_parameters,
 )
 from flows.rawfile.repairs.pings import Cut
-from flows.rawfile.streamed import UnknownLayoutError, pulse_index
 from flows.walk.sample_index import SampleIndex
-from flows.walk.simrad.names import latin_text
-from flows.walk.simrad.nt_time import is_dated, ticks_to_times
+from flows.walk.simrad.fields import is_dated, latin_text, ticks_to_times
 from flows.walk.summary import FileSummary
 
 # Offsets in a datagram with its leading length.
@@ -55,18 +51,12 @@ class SimradFacts:
     """Values of one Simrad file; pings are the rows of `index`.
 
     Attributes:
-        fd: the raw file, open for reading until `close`.
-        is_ek60: whether the file has EK60's format.
-        index: its pings.
+        fd: the raw file, open for reading.
         pulses: its transmit pulses; None if their layout is unknown.
-        pings: name of `RAW0_FIELDS` or `PARAMETER_FIELDS` -> value of each ping.
+        pings: name of `PARAMETER_FIELDS`, and of EK60 of `RAW0_FIELDS` -> value of each ping.
         environment: number of each ping's Environment, -1 before the first.
-        environments: the Environments, in file order.
-        has_mru0: whether there are MRU0 datagrams.
-        motion_times: times of the MRU1 datagrams.
         motion: name of `KMB_FIELDS` -> value of each MRU1.
-        tag_times: times of the TAG0 datagrams.
-        tags: their texts.
+        tags: texts of the TAG0 datagrams.
         names: EK60: `recorded_survey_name` and `recorded_transect_name` -> the text in CON0.
     """
 
@@ -84,10 +74,6 @@ class SimradFacts:
     tags: tuple[str, ...]
     names: Mapping[str, str]
 
-    def close(self) -> None:
-        """Close the raw file; its transmit pulses can no longer be read."""
-        os.close(self.fd)
-
 
 def _times(ticks: list[int]) -> Times:
     return ticks_to_times(np.array(ticks, np.int64))
@@ -99,7 +85,10 @@ def _raw0_values(fd: int, index: SampleIndex) -> dict[str, Floats]:
         head = os.pread(fd, _RAW0_MOTION_AT + _RAW0_MOTION.size, offset)
         depth = _RAW0_DEPTH.unpack_from(head, _RAW0_DEPTH_AT)
         rows[row] = *depth, *_RAW0_MOTION.unpack_from(head, _RAW0_MOTION_AT)
-    return dict(zip(RAW0_FIELDS, rows.T, strict=True))
+    values = dict(zip(RAW0_FIELDS, rows.T, strict=True))
+    frequency = values["frequency"]
+    nothing = np.full(frequency.size, np.nan)
+    return {**values, "start": frequency, "stop": frequency, "sound_speed": nothing}
 
 
 @dataclass
@@ -130,31 +119,16 @@ class FactsReader:
                 self._read(item)
             yield item
 
-    def facts(self, path: Path, summary: FileSummary) -> SimradFacts:
+    def facts(self, summary: FileSummary, fd: int, pulses: SampleIndex | None) -> SimradFacts:
         """The facts, after all datagrams have passed.
 
-        Args:
-            path: the raw file as the walk read it, before anything is left out of it.
-            summary: summary of the walk.
-
-        Raises:
-            OSError: it cannot be read.
+        `fd` is the raw file as the walk read it; `pulses` are its transmit pulses, None if their
+        layout is unknown. OSError: the file cannot be read.
         """
-        index = summary.samples
+        index, is_ek60 = summary.samples, summary.found == "EK60"
         assert index is not None  # noqa: S101 - every Simrad file has one
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return self._facts(fd, index, is_ek60=summary.found == "EK60")
-        except BaseException:
-            os.close(fd)
-            raise
-
-    def _facts(self, fd: int, index: SampleIndex, *, is_ek60: bool) -> SimradFacts:
         motion = np.array(self._motion, np.float64).reshape(-1, len(KMB_FIELDS))
         environments = [self._environment_of.get(at, -1) for at in index.offset.tolist()]
-        pulses = None
-        with suppress(UnknownLayoutError):
-            pulses = pulse_index(fd, index)
         return SimradFacts(
             fd=fd,
             is_ek60=is_ek60,

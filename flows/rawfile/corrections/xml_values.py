@@ -30,12 +30,8 @@ _ENVIRONMENT = {
 class PingParameters:
     """A ping's values in its Parameter XML, NaN where it has none.
 
-    Attributes:
-        channel: id of the channel.
-        start: first transmitted frequency in Hz.
-        stop: last transmitted frequency in Hz; for CW the same.
-        sound_speed: `SoundVelocity` in m/s.
-        depth: `TransducerDepth` in m.
+    `start` and `stop` are its first and last transmitted frequency in Hz, for CW the same; sound speed
+    in m/s, transducer depth in m.
     """
 
     channel: str
@@ -47,13 +43,9 @@ class PingParameters:
 
 @dataclass(frozen=True)
 class Environment:
-    """The values of an Environment XML, by their names in echopype.
+    """The values of an Environment XML, by their names in echopype's Environment and Platform groups.
 
-    Attributes:
-        time: time of its datagram.
-        environment: values of the Environment group.
-        platform: values of the Platform group.
-        profile: depth in m -> sound speed in m/s.
+    `profile`: depth in m -> sound speed in m/s.
     """
 
     time: np.datetime64
@@ -107,12 +99,9 @@ def ping_parameters(body: bytes) -> PingParameters | None:
 def environment_values(
     body: bytes, time: np.datetime64, before: Environment | None
 ) -> Environment | None:
-    """The values of an Environment XML; None for any other XML.
+    """The values of an Environment XML of this time; None for any other XML.
 
-    Args:
-        body: body of the XML0.
-        time: time of the datagram.
-        before: the Environment before it.
+    `before` is the Environment before it.
     """
     root = xml_root(body)
     if root is None or root.tag != "Environment":

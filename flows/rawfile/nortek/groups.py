@@ -15,7 +15,7 @@ import xarray as xr
 from flows.core.packing import SAMPLE_DIMENSION
 from flows.rawfile.nortek.layouts import fields_of_kind
 from flows.rawfile.nortek.records import RecordRows, Records
-from flows.rawfile.streamed import UnknownLayoutError
+from flows.rawfile.streamed import UnknownLayoutError, with_variables
 from flows.walk.ad2cp import BEAM_GROUPS
 from flows.walk.record_index import RAW_TRANSMIT
 from flows.walk.sample_index import Int64s
@@ -28,14 +28,9 @@ _PROVENANCE = "Provenance"
 
 
 def attach_records(echodata: Any, records: Records) -> tuple[int, int]:  # noqa: ANN401 - echopype ships no types
-    """Replace the rows of a skeleton with those of the file.
+    """Replace the rows of a skeleton's EchoData with those of all records of the file.
 
-    Args:
-        echodata: echopype's EchoData of the skeleton; its groups are replaced.
-        records: records of the file.
-
-    Returns:
-        How many pings and samples were compared with echopype's.
+    Returns how many pings and samples were compared with echopype's.
 
     Raises:
         UnknownLayoutError: values differ from echopype's, or a variable is not known.
@@ -45,10 +40,13 @@ def attach_records(echodata: Any, records: Records) -> tuple[int, int]:  # noqa:
     dated = np.flatnonzero(records.index.is_dated)
     for path, form in _groups(echodata).items():
         for name, variable in _with_rows(path, form, records, records.chosen).items():
-            _compare(path, form.variables[name], name, variable)
+            theirs = form.variables[name]
+            same_shape = theirs.shape == variable.shape
+            if not same_shape or theirs.values.tobytes() != variable.values.tobytes():
+                raise UnknownLayoutError(f"{name} of {path} differs from what echopype reads")
             pings += variable.size if name == PING_TIME else 0
             samples += variable.size if SAMPLE_DIMENSION in variable.dims else 0
-        echodata[path] = _replaced(form, _with_rows(path, form, records, dated))
+        echodata[path] = with_variables(form, _with_rows(path, form, records, dated))
     return pings, samples
 
 
@@ -86,17 +84,6 @@ def _with_rows(
             data = RecordRows(records, field, rows, variable.shape[1:], variable.dtype)
         variables[name] = xr.Variable(dims, data, variable.attrs, variable.encoding)
     return variables
-
-
-def _compare(path: str, theirs: xr.Variable, name: str, ours: xr.Variable) -> None:
-    if theirs.shape != ours.shape or theirs.values.tobytes() != ours.values.tobytes():
-        raise UnknownLayoutError(f"{name} of {path} differs from what echopype reads")
-
-
-def _replaced(form: xr.Dataset, variables: dict[str, xr.Variable]) -> xr.Dataset:
-    every = {str(name): variables.get(str(name), v) for name, v in form.variables.items()}
-    coordinates = {name: every.pop(name) for name in map(str, form.coords)}
-    return xr.Dataset(every, coordinates, form.attrs)
 
 
 def _groups(echodata: Any) -> dict[str, xr.Dataset]:  # noqa: ANN401 - echopype ships no types

@@ -94,10 +94,7 @@ class Layout:
     def read(self, name: str, content: NDArray[np.uint8], starts: Int64s) -> NDArray[Any] | None:
         """The values of a field of some records, one row each; None without the field.
 
-        Args:
-            name: the field's name in echopype.
-            content: bytes of the file (uint8).
-            starts: where each record starts in `content` (int64).
+        `content` are bytes of the file (uint8), in which each record starts at `starts` (int64).
         """
         if name not in self._known:
             return None

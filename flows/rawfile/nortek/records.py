@@ -33,9 +33,7 @@ _BLOCK, _BLOCKS = 4 << 20, 8
 class Records:
     """The records of one AD2CP file, open for reading until `close`.
 
-    Attributes:
-        index: index of the file's records; the first is the configuration.
-        chosen: rows of the records in the skeleton, except for the configuration (int64).
+    The first of `index` is the configuration. `chosen` are rows of the other records in the skeleton (int64).
     """
 
     fd: int
@@ -121,12 +119,8 @@ class Records:
 class RecordRows(LazyArray):
     """One variable of an AD2CP file.
 
-    Args:
-        records: records of the file.
-        field: echopype's name of the field.
-        rows: row of the index for each row of the variable (int64).
-        shape: shape of one row.
-        dtype: dtype of the values.
+    `field` is echopype's name of the field, `rows` are the rows of the index for those of the variable,
+    `shape` is that of one row.
     """
 
     def __init__(
@@ -165,12 +159,12 @@ class RecordRows(LazyArray):
         return out[(slice(None), *region[1:])]
 
 
-def chosen_records(index: RecordIndex, *, seed: int | None = None) -> Int64s:
+def chosen_records(index: RecordIndex) -> Int64s:
     """Rows of the records in the skeleton: of each layout the first, the last, and some others.
 
     The record behind a raw echosounder's is one of them, because echopype takes the beam from it.
     """
-    chooser = random.Random(seed)  # noqa: S311 - not used for security
+    chooser = random.Random()  # noqa: S311 - not used for security
     order = np.argsort(index.layout, kind="stable")
     numbers, starts = np.unique(index.layout[order], return_index=True)
     chosen: set[int] = set()

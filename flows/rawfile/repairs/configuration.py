@@ -14,18 +14,19 @@ from dataclasses import dataclass, field
 
 from flows.rawfile.repairs.numbers_as_text import (
     MISSING,
+    Rule,
     as_float,
     as_integer,
-    with_floats,
-    with_integers,
-    with_required,
+    repair_attributes,
 )
 
-_HEADER = {"ApplicationName": "", "Version": ""}
-_TRANSCEIVER = {"SerialNumber": "", "TransceiverSoftwareVersion": ""}
-_CHANNEL = {"ChannelIdShort": ""}
-_TRANSDUCER = {"TransducerName": "", "SerialNumber": "", "Frequency": MISSING}
-_TRANSDUCER_INTEGERS = ("BeamType",)
+_HEADER = Rule({"ApplicationName": "", "Version": ""})
+_TRANSCEIVER = Rule(
+    {"SerialNumber": "", "TransceiverSoftwareVersion": ""},
+    ("RxSampleFrequency",),
+    ("TransceiverNumber",),
+)
+_CHANNEL = Rule({"ChannelIdShort": ""}, (), ("MaxTxPowerTransceiver",))
 _TRANSDUCER_FLOATS = (
     *("Frequency", "FrequencyMinimum", "FrequencyMaximum", "MaxTxPowerTransducer"),
     *("EquivalentBeamAngle", "BeamWidthAlongship", "BeamWidthAthwartship"),
@@ -34,8 +35,17 @@ _TRANSDUCER_FLOATS = (
     *("TransducerOffsetX", "TransducerOffsetY", "TransducerOffsetZ"),
     *("TransducerAlphaX", "TransducerAlphaY", "TransducerAlphaZ"),
 )
-_CALIBRATION = ("Gain", "Impedance", "Phase", "BeamWidthAlongship", "BeamWidthAthwartship")
-_CALIBRATION_ANGLES = ("AngleOffsetAlongship", "AngleOffsetAthwartship")
+_TRANSDUCER = Rule(
+    {"TransducerName": "", "SerialNumber": "", "Frequency": MISSING},
+    _TRANSDUCER_FLOATS,
+    ("BeamType",),
+)
+_MOUNTING = Rule({"TransducerName": "", "TransducerCustomName": ""}, _TRANSDUCER_FLOATS)
+_CALIBRATION = (
+    *("Gain", "Impedance", "Phase", "BeamWidthAlongship", "BeamWidthAthwartship"),
+    *("AngleOffsetAlongship", "AngleOffsetAthwartship"),
+)
+_FREQUENCY = Rule(dict.fromkeys(_CALIBRATION, MISSING), _CALIBRATION)
 # Read for all channels or for none.
 _ALL_OR_NONE = {"RxSampleFrequency": MISSING, "TransceiverType": ""}
 # echopype looks for the transceiver's number in each channel's name.
@@ -46,11 +56,9 @@ _NUMBER_IN_NAME = re.compile(r"\d{6}-\w{1,2}|\w{12}-\w{1,2}")
 class RepairedConfiguration:
     """What was repaired.
 
-    Attributes:
-        notes: a sentence for each repair.
-        names: name of a channel that echopype reads -> the channel's name, where they differ.
-        impedances: impedance of each channel's transceiver, NaN where the file has none; empty
-            if echopype reads them itself.
+    `names`: name of a channel that echopype reads -> the channel's name, where they differ.
+    `impedances`: of each channel's transceiver, NaN where the file has none; empty if echopype reads
+    them itself.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -64,26 +72,22 @@ def repair_configuration(root: ET.Element) -> RepairedConfiguration:
     notes = found.notes
     pairs = [(t, c) for t in root.iter("Transceiver") for c in t.iter("Channel")]
     header = root.find("Header")
-    notes += with_required(ET.SubElement(root, "Header") if header is None else header, _HEADER)
+    header = ET.SubElement(root, "Header") if header is None else header
+    notes += repair_attributes(header, _HEADER)
     for transceiver in root.iter("Transceiver"):
-        notes += with_required(transceiver, _TRANSCEIVER)
-        notes += with_integers(transceiver, ("TransceiverNumber",))
-        notes += with_floats(transceiver, ("RxSampleFrequency",))
+        notes += repair_attributes(transceiver, _TRANSCEIVER)
     for name, value in _ALL_OR_NONE.items():
         transceivers = [transceiver for transceiver, _ in pairs]
         if any(name in transceiver.attrib for transceiver in transceivers):
             for transceiver in transceivers:
-                notes += with_required(transceiver, {name: value})
+                notes += repair_attributes(transceiver, Rule({name: value}))
     _repair_impedances(pairs, found)
     for _, channel in pairs:
-        notes += with_required(channel, _CHANNEL)
-        notes += with_integers(channel, ("MaxTxPowerTransceiver",))
+        notes += repair_attributes(channel, _CHANNEL)
         transducer = channel.find("Transducer")
         if transducer is None:
             transducer = ET.SubElement(channel, "Transducer")
-        notes += with_required(transducer, _TRANSDUCER)
-        notes += with_floats(transducer, _TRANSDUCER_FLOATS)
-        notes += with_integers(transducer, _TRANSDUCER_INTEGERS)
+        notes += repair_attributes(transducer, _TRANSDUCER)
         notes += _repair_calibration(transducer)
     _repair_mountings(root, [channel for _, channel in pairs], notes)
     notes += _repair_pulse_tables([channel for _, channel in pairs])
@@ -132,8 +136,7 @@ def _repair_calibration(transducer: ET.Element) -> list[str]:
         if hertz != row.get("Frequency"):
             row.set("Frequency", hertz)
             notes.append("a Frequency of FrequencyPar is rounded to whole hertz")
-        names = (*_CALIBRATION, *_CALIBRATION_ANGLES)
-        notes += with_required(row, dict.fromkeys(names, MISSING)) + with_floats(row, names)
+        notes += repair_attributes(row, _FREQUENCY)
     return notes
 
 
@@ -148,14 +151,13 @@ def _repair_mountings(root: ET.Element, channels: list[ET.Element], notes: list[
             name = transducer.get("TransducerName", "")
             serials.setdefault(name, set()).add(transducer.get("SerialNumber", ""))
     for mounting in section.iter("Transducer"):
-        notes += with_floats(mounting, _TRANSDUCER_FLOATS)
-        notes += with_required(mounting, {"TransducerName": "", "TransducerCustomName": ""})
+        notes += repair_attributes(mounting, _MOUNTING)
         # echopype overwrites the serial number of the channel's transducer with this one.
         known = serials.get(mounting.get("TransducerName", ""), set())
         serial = next(iter(known)) if len(known) == 1 else ""
         if not mounting.get("TransducerSerialNumber") and serial:
             mounting.set("TransducerSerialNumber", serial)
-        notes += with_required(mounting, {"TransducerSerialNumber": ""})
+        notes += repair_attributes(mounting, Rule({"TransducerSerialNumber": ""}))
 
 
 def _repair_pulse_tables(channels: list[ET.Element]) -> list[str]:

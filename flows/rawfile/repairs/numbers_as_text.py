@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 MISSING = "NaN"
 
@@ -32,52 +34,47 @@ def as_integer(text: str | None) -> str | None:
         return str(int(float(number)))
 
 
-def with_floats(element: ET.Element, names: Iterable[str]) -> list[str]:
-    """Make the attributes of these names readable as floats, in place; a note for each repair.
+class Rule(NamedTuple):
+    """How echopype reads the attributes of an element.
 
-    An attribute that the element does not have is not added.
+    Attributes:
+        required: name -> value, of those that it reads without a default.
+        floats: names of those that it reads as floats.
+        integers: names of those that it reads as integers.
+    """
+
+    required: Mapping[str, str] = MappingProxyType({})
+    floats: Sequence[str] = ()
+    integers: Sequence[str] = ()
+
+
+def repair_attributes(element: ET.Element, rule: Rule) -> list[str]:
+    """Make attributes readable, in place; a note for each repair.
+
+    What is required is added. A float that is not a number becomes NaN, and an integer that is not a
+    whole number is removed.
     """
     notes = []
-    for name in names:
-        text = element.get(name)
-        if text is None:
-            continue
-        number = as_float(text)
-        if number == text:
-            continue
-        element.set(name, MISSING if number is None else number)
-        notes.append(
-            f"{name} of {element.tag} is not a number: NaN"
-            if number is None
-            else f"{name} of {element.tag} has a decimal comma, which is read as a point"
-        )
-    return notes
-
-
-def with_integers(element: ET.Element, names: Iterable[str]) -> list[str]:
-    """Make the attributes of these names readable as integers, or remove them, in place."""
-    notes = []
-    for name in names:
-        text = element.get(name)
-        if text is None:
-            continue
-        number = as_integer(text)
-        if number == text.strip():
-            continue
-        if number is None:
-            del element.attrib[name]
-            notes.append(f"{name} of {element.tag} is not a whole number: left out")
-        else:
-            element.set(name, number)
-            notes.append(f"{name} of {element.tag} is written as a float")
-    return notes
-
-
-def with_required(element: ET.Element, values: dict[str, str]) -> list[str]:
-    """Add the attributes of these names that the element lacks, with these values, in place."""
-    notes = []
-    for name, value in values.items():
+    for name, value in rule.required.items():
         if name not in element.attrib:
             element.set(name, value)
             notes.append(f"the file has no {name} of {element.tag}: {value or 'empty'}")
+    for names, read, why in (
+        (rule.floats, as_float, "has a decimal comma, which is read as a point"),
+        (rule.integers, as_integer, "is written as a float"),
+    ):
+        for name in names:
+            text = element.get(name)
+            number = read(text)
+            if text is None or number in {text, text.strip()}:
+                continue
+            what = why
+            if number is None and read is as_float:
+                number, what = MISSING, "is not a number: NaN"
+            if number is None:
+                del element.attrib[name]
+                what = "is not a whole number: left out"
+            else:
+                element.set(name, number)
+            notes.append(f"{name} of {element.tag} {what}")
     return notes

@@ -1,4 +1,4 @@
-"""The XML parameters of an EK80 ping, as echopype's `SetGroupsEK80` requires them."""
+"""The XML Parameter and Environment of an EK80 file, as echopype's `SetGroupsEK80` reads them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,27 @@ from typing import Any
 
 from flows.rawfile.repairs.numbers_as_text import (
     MISSING,
+    Rule,
     as_float,
     as_integer,
-    with_floats,
-    with_required,
+    repair_attributes,
 )
 
-_FLOATS = ("Frequency", "PulseDuration", "SampleInterval", "TransmitPower", "Slope")
-_REQUIRED = dict.fromkeys(("PulseDuration", "TransmitPower", "Slope"), MISSING)
+_PARAMETERS = Rule(
+    dict.fromkeys(("PulseDuration", "TransmitPower", "Slope"), MISSING),
+    ("Frequency", "PulseDuration", "SampleInterval", "TransmitPower", "Slope"),
+)
 FREQUENCIES = ("FrequencyStart", "FrequencyEnd")
+_FM_PARAMETERS = Rule(dict.fromkeys(FREQUENCIES, MISSING), FREQUENCIES)
+_VALUES = dict.fromkeys(("Depth", "Acidity", "Salinity", "SoundSpeed", "Temperature"), MISSING)
+# Of an Environment that has nothing of the water, too.
+NUMBERS = Rule(
+    {},
+    (*_VALUES, "Latitude", "DropKeelOffset", "WaterLevelDraft"),
+    ("DropKeelOffsetIsManual", "WaterLevelDraftIsManual"),
+)
+_PROFILE = "SoundVelocityProfile"
+NO_ENVIRONMENT = "the file has no Environment: its values are NaN"
 _CW, _FM, _FMD = "0", "1", "5"
 
 
@@ -25,12 +37,9 @@ _CW, _FM, _FMD = "0", "1", "5"
 class RepairedParameters:
     """What was repaired.
 
-    Attributes:
-        notes: a sentence for each repair.
-        restored: variable -> value of the ping in the output, instead of what echopype read.
-        pulse_form: the pulse form that echopype reads.
-        lost_frequencies: whether the start and end of a CW pulse's frequency were left out.
-        has_interval: whether the sample interval is a number.
+    `restored` has, by variable, the value of the ping in the output, instead of what echopype read.
+    `pulse_form` is the one that echopype reads. `lost_frequencies`: the start and end of a CW pulse's
+    frequency were left out.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -52,7 +61,7 @@ def repair_parameters(channel: ET.Element) -> RepairedParameters:
         # If one ping has it, echopype reads only this name, for all pings.
         channel.attrib.setdefault("PulseDuration", channel.attrib.pop("PulseLength"))
         channel.attrib.pop("PulseLength", None)
-    notes += with_floats(channel, _FLOATS) + with_required(channel, _REQUIRED)
+    notes += repair_attributes(channel, _PARAMETERS)
     interval = as_float(channel.get("SampleInterval"))
     form, note = _pulse_form(channel)
     if note:
@@ -68,8 +77,7 @@ def repair_parameters(channel: ET.Element) -> RepairedParameters:
         channel.set("PulseForm", known)
     lost = False
     if known == _FM:
-        notes += with_floats(channel, FREQUENCIES)
-        notes += with_required(channel, dict.fromkeys(FREQUENCIES, MISSING))
+        notes += repair_attributes(channel, _FM_PARAMETERS)
     else:
         for name in FREQUENCIES:
             lost |= channel.attrib.pop(name, None) is not None
@@ -95,3 +103,37 @@ def _pulse_form(channel: ET.Element) -> tuple[str, str | None]:
         form = _FM if FREQUENCIES[0] in channel.attrib else _CW
         return form, f"the file has no PulseForm of Channel: {'FM' if form == _FM else 'CW'}"
     return as_integer(text) or text, None
+
+
+def environment_without_values() -> ET.Element:
+    """An environment whose values are all missing."""
+    return ET.Element("Environment", _VALUES)
+
+
+def repair_environment(root: ET.Element) -> list[str]:
+    """Repair an environment in place; a sentence for each repair."""
+    notes = repair_attributes(root, NUMBERS)
+    for transducer in root.iter("Transducer"):
+        notes += repair_attributes(transducer, Rule(floats=("SoundSpeed",)))
+    if (profile := root.get(_PROFILE)) is not None:
+        notes += _repair_profile(root, profile)
+    return notes + repair_attributes(root, Rule(_VALUES))
+
+
+def _repair_profile(root: ET.Element, profile: str) -> list[str]:
+    """Leave a sound velocity profile out unless it is pairs of numbers."""
+    texts = profile.split(";")
+    while texts and not texts[-1].strip():
+        texts.pop()
+    numbers = [as_float(text) for text in texts]
+    if not texts:
+        del root.attrib[_PROFILE]
+        return ["the SoundVelocityProfile of the Environment is empty: left out"]
+    if len(numbers) % 2 or None in numbers:
+        del root.attrib[_PROFILE]
+        return ["the SoundVelocityProfile of the Environment is not pairs of numbers: left out"]
+    readable = ";".join(number for number in numbers if number is not None)
+    if readable == profile:
+        return []
+    root.set(_PROFILE, readable)
+    return ["the SoundVelocityProfile of the Environment is written in an unusual way"]

@@ -41,18 +41,10 @@ _time = struct.Struct("<Q")
 
 
 class Cut(NamedTuple):
-    """How a sample datagram is written.
+    """How a sample datagram is written: `kept` of its `number` samples, with the kind `written`.
 
-    Attributes:
-        offset: its offset in the raw file.
-        end: the offset after it.
-        number: its number of samples.
-        kind: their kind, in the bits of `SampleIndex`.
-        kept: number of samples to write.
-        written: kind to write.
-        shift: ticks to add to its time.
-        channel: the name of its channel.
-        lacks_pulse: 1 if other pings of its channel have a transmit pulse, and this one has none.
+    `kind` and `written` have the bits of `SampleIndex`. `shift` are ticks to add to its time.
+    `lacks_pulse` is 1 if other pings of its channel have a transmit pulse, and this one has none.
     """
 
     offset: int
@@ -87,13 +79,7 @@ def written_kinds(index: SampleIndex) -> Int64s:
 def rebuilt(fd: int, cut: Cut, header: int) -> bytes:
     """The datagram as `cut` says, with its leading and trailing length.
 
-    Args:
-        fd: the raw file.
-        cut: how it is written.
-        header: bytes from its beginning to its first sample.
-
-    Raises:
-        OSError: the file ends before that.
+    `header`: bytes from its beginning to its first sample. OSError: the file ends before that.
     """
     head = bytearray(read_exactly(fd, header, cut.offset))
     body = b"".join(_parts(fd, cut, header))
@@ -166,12 +152,8 @@ def pulse_of_zeros(head: bytes) -> bytes:
 def readable(datagram: bytes, header: int, channel: bytes | None) -> tuple[bytes, list[str]]:
     """A sample datagram whose text echopype can decode, and a sentence for each repair.
 
-    echopype reads the spare bytes and the channel as text with escape sequences.
-
-    Args:
-        datagram: with its leading and trailing length.
-        header: bytes from its beginning to its first sample.
-        channel: the channel's name to write; None to keep it.
+    echopype reads the spare bytes and the channel as text with escape sequences. `header`: bytes
+    before its first sample; `channel`: the channel's name to write, None to keep it.
     """
     notes = []
     changed = bytearray(datagram)
@@ -187,11 +169,7 @@ def readable(datagram: bytes, header: int, channel: bytes | None) -> tuple[bytes
 def modes_in_a_byte(ping: bytes) -> tuple[bytes, dict[str, float]]:
     """A RAW0 whose modes fit into a byte, as which echopype stores them.
 
-    Args:
-        ping: with its leading and trailing length.
-
-    Returns:
-        The ping, and by variable of the output the modes that do not fit.
+    Also returns, by variable of the output, the modes that do not fit.
     """
     changed, modes = bytearray(ping), {}
     for name, (at, kept) in _MODES.items():

@@ -5,13 +5,19 @@ from __future__ import annotations
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 from flows.core.outcomes import UnsupportedDatagram
-from flows.rawfile.repairs import environment, text
+from flows.rawfile.repairs import text
 from flows.rawfile.repairs.configuration import repair_configuration
-from flows.rawfile.repairs.parameters import RepairedParameters, repair_parameters
+from flows.rawfile.repairs.numbers_as_text import repair_attributes
+from flows.rawfile.repairs.parameters import (
+    NO_ENVIRONMENT,
+    NUMBERS,
+    RepairedParameters,
+    environment_without_values,
+    repair_environment,
+    repair_parameters,
+)
 from flows.rawfile.repairs.pings import (
     CHANNEL,
     Cut,
@@ -21,9 +27,9 @@ from flows.rawfile.repairs.pings import (
     rebuilt,
     repair_of_samples,
 )
+from flows.rawfile.repairs.restored import Restored
 from flows.walk.repair_log import RepairLog
-from flows.walk.simrad.names import text_of
-from flows.walk.simrad.nt_time import is_dated
+from flows.walk.simrad.fields import is_dated, text_of
 from flows.walk.simrad.xml import changes_platform_only, read_xml, xml_text
 
 _HEADERS = {b"RAW0": 88, b"RAW3": 156, b"RAW4": 156}
@@ -31,25 +37,6 @@ _MEMORY = 10_000
 _ADCP = "EC150"
 _NO_PARAMETERS = b"", RepairedParameters(has_interval=False)
 _ticks = struct.Struct("<Q")
-
-
-@dataclass
-class Restored:
-    """What the output has instead of what echopype reads from the repaired datagrams.
-
-    Attributes:
-        names: name of a channel that echopype reads -> the channel's name.
-        configuration: text of the configuration, None if echopype reads it unchanged.
-        impedances: by channel, impedance of the transceiver; empty if echopype reads them.
-        sentences: number of the NMEA datagram -> its text.
-        pings: offset of a ping's datagram -> variable -> value.
-    """
-
-    names: dict[str, str] = field(default_factory=dict)
-    configuration: str | None = None
-    impedances: dict[str, float] = field(default_factory=dict)
-    sentences: dict[int, str] = field(default_factory=dict)
-    pings: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class Repairer:
@@ -119,7 +106,7 @@ class Repairer:
         elif type_ == b"TAG0":
             datagram, notes = text.not_too_short(datagram)
         elif type_ == b"FIL1":
-            name = self._name_for_echopype(text.filter_channel(datagram))
+            name = self._name_for_echopype(datagram[text.FILTER_CHANNEL])
             datagram = text.filter_of(datagram, name)
         elif type_ in _HEADERS:
             datagram = self._readable(datagram)
@@ -166,7 +153,7 @@ class Repairer:
         if made[4:8] == b"RAW3":
             if not self._has_environment and self._environment_added is None:
                 self._environment_added = ticks
-                yield text.xml_datagram(environment.without_values(), made)
+                yield text.xml_datagram(environment_without_values(), made)
             self._with_parameters(ticks, cut)
         if what := repair_of_samples(cut):
             self.log.note(what, ticks)
@@ -199,7 +186,7 @@ class Repairer:
         root, renamed = read_xml(body)
         if root.tag == "Environment" and changes_platform_only(root):
             # echopype would take it in place of the one before; the corrections have its values.
-            for note in environment.with_numbers(root):
+            for note in repair_attributes(root, NUMBERS):
                 self._note(note, datagram)
             return None
         notes = [f"names of elements of the XML {root.tag} that echopype does not know"] * renamed
@@ -210,7 +197,7 @@ class Repairer:
             unread = "echopype cannot read the name of channel"
             notes += repaired.notes + [f"{unread} {name}" for name in repaired.names.values()]
         elif root.tag == "Environment":
-            notes += environment.repair_environment(root)
+            notes += repair_environment(root)
             self._has_environment = True
         elif root.tag == "Parameter":
             return self._parameter(root, datagram, notes)
@@ -243,7 +230,7 @@ class Repairer:
 
     def _finish(self) -> None:
         if self._environment_added is not None and not self._has_environment:
-            self.log.note(environment.NO_ENVIRONMENT, self._environment_added)
+            self.log.note(NO_ENVIRONMENT, self._environment_added)
         for channel in self._fm & self._lost_frequencies.keys():
             for ticks in self._lost_frequencies[channel]:
                 what = "a CW ping among FM pings has a FrequencyStart, which echopype reads for FM"

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from flows.rawfile.repairs.repairer import Restored
+from flows.rawfile.parsed_pings import beam_groups, has_ping
 from flows.walk.sample_index import SampleIndex
 
 _CHANNELS = ("channel", "channel_all", "cal_channel_id")
 
 
-def rename_channels(echodata: Any, names: dict[str, str]) -> None:  # noqa: ANN401 - echopype ships no types
-    """Give the channels of an EchoData their names in the file.
+@dataclass
+class Restored:
+    """What the output has instead of what echopype reads from the repaired datagrams.
 
-    Args:
-        echodata: echopype's EchoData.
-        names: name in it -> name in the file.
+    `names`: name of a channel that echopype reads -> the channel's name. `configuration` is None, and
+    `impedances` by channel are empty, if echopype reads them unchanged. `sentences` are by the number
+    of the NMEA datagram. `pings`: offset of a ping's datagram -> variable -> value.
     """
+
+    names: dict[str, str] = field(default_factory=dict)
+    configuration: str | None = None
+    impedances: dict[str, float] = field(default_factory=dict)
+    sentences: dict[int, str] = field(default_factory=dict)
+    pings: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+
+def rename_channels(echodata: Any, names: dict[str, str]) -> None:  # noqa: ANN401 - echopype ships no types
+    """Give the channels of an EchoData their names in the file; `names` is name in it -> in the file."""
     if not names:
         return
     for path in [p.strip("/") or "Top-level" for p in echodata.group_paths]:
@@ -41,10 +53,6 @@ def without_stand_ins(group: xr.Dataset, index: SampleIndex) -> xr.Dataset:
 
     A channel whose pings have power or complex samples in turn is written with both, so
     echopype has all its pings in both groups.
-
-    Args:
-        group: echopype's group.
-        index: index of the file's pings.
     """
     own_kind = index.sectors > 0 if "backscatter_i" in group else index.has_power
     numbers = {name: number for number, name in enumerate(index.names)}
@@ -61,18 +69,14 @@ def without_stand_ins(group: xr.Dataset, index: SampleIndex) -> xr.Dataset:
     kept = group.assign({name: group[name].where(mask) for name in by_ping})
     for name in by_ping:
         kept[name].encoding = group[name].encoding
-    present = ~np.isnan(kept["sample_interval"].transpose("channel", "ping_time").values)
+    present = has_ping(kept)
     return kept.isel(channel=present.any(axis=1), ping_time=present.any(axis=0))
 
 
 def restore(echodata: Any, restored: Restored, index: SampleIndex, modes: dict[int, int]) -> None:  # noqa: ANN401 - see above
-    """Put what was restored into an EchoData.
+    """Put what was restored into an EchoData, whose channels have their names.
 
-    Args:
-        echodata: echopype's EchoData of the repaired file; its channels have their names.
-        restored: what the output has instead of what echopype read.
-        index: index of the file's pings.
-        modes: row of a ping -> EK60's `data_type`, where it was changed.
+    `modes`: row of a ping -> EK60's `data_type`, where it was changed.
     """
     _restore_vendor(echodata, restored)
     if restored.sentences:
@@ -88,8 +92,7 @@ def restore(echodata: Any, restored: Restored, index: SampleIndex, modes: dict[i
         for row, offset in enumerate(index.offset.tolist()):
             for name, value in restored.pings.get(offset, {}).items():
                 values.setdefault(name, {})[row] = value
-    for name in echodata["Sonar"]["beam_group"].values if values else ():
-        path = f"Sonar/{name}"
+    for path in beam_groups(echodata) if values else ():
         for variable_name, by_row in values.items():
             if variable_name in echodata[path]:
                 echodata[path] = _with_values(echodata[path], variable_name, by_row, index)
@@ -119,11 +122,11 @@ def _with_values(
     values = old.values.astype(object if texts else float if lacks else old.dtype)
     channels = {str(channel): c for c, channel in enumerate(group["channel"].values)}
     places = {int(time): p for p, time in enumerate(group["ping_time"].values.astype(np.int64))}
-    interval = group["sample_interval"].transpose("channel", "ping_time").values
+    present = has_ping(group)
     for row, value in by_row.items():
         c = channels.get(index.names[int(index.channel[row])])
         p = places.get(int(index.times[row].astype(np.int64)))
-        if c is not None and p is not None and not np.isnan(interval[c, p]):
+        if c is not None and p is not None and present[c, p]:
             values[c, p] = value
     if texts and old.dtype.kind == "U":
         values = values.astype(str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import xml.etree.ElementTree as ET
 
-from flows.walk.simrad.names import text_of, until_nul
+from flows.walk.simrad.fields import text_of, until_nul
 
 # Offsets of the text fields in a CON0 with its leading length, and their sizes (EK60 reference
 # manual, "Configuration datagram"): survey, transect, sounder, version; then by transceiver the
@@ -13,7 +13,7 @@ from flows.walk.simrad.names import text_of, until_nul
 _HEADER_TEXTS = ((16, 128), (144, 128), (272, 128), (400, 30))
 _TRANSCEIVER_TEXTS = ((0, 128), (276, 16))
 _TRANSCEIVERS_AT, _TRANSCEIVER_SIZE, _COUNT_AT = 532, 320, 528
-_FILTER_CHANNEL = slice(20, 148)
+FILTER_CHANNEL = slice(20, 148)
 _SENTENCE = {b"NME0": 16, b"NME1": 48}
 _SHORTEST = 24
 _PORT = slice(16, 48)
@@ -76,19 +76,10 @@ def is_plain(body: bytes) -> bool:
     return text.isascii() and b"\x00" not in text and text.startswith(b"<")
 
 
-def filter_channel(datagram: bytes) -> bytes:
-    """The channel's field of a filter (FIL1)."""
-    return datagram[_FILTER_CHANNEL]
-
-
 def filter_of(datagram: bytes, channel: bytes) -> bytes:
     """A filter (FIL1) with another name in the channel's field."""
-    size = _FILTER_CHANNEL.stop - _FILTER_CHANNEL.start
-    return (
-        datagram[: _FILTER_CHANNEL.start]
-        + channel.ljust(size, b"\x00")
-        + datagram[_FILTER_CHANNEL.stop :]
-    )
+    start, stop = FILTER_CHANNEL.start, FILTER_CHANNEL.stop
+    return datagram[:start] + channel.ljust(stop - start, b"\x00") + datagram[stop:]
 
 
 def xml_datagram(root: ET.Element, like: bytes) -> bytes:

@@ -16,50 +16,31 @@ import numpy as np
 from flows.core.outcomes import BadFile, BadSidecar
 from flows.rawfile.sidecars.content import (
     TYPES,
-    DamagedSidecarError,
     SidecarContent,
+    UnfitSidecarError,
+    plain,
     read_sidecar,
 )
 from flows.rawfile.sidecars.fit import TimeFit, column_channels, time_fit
-from flows.stores.sidecars import DAMAGED, NOT_OF_THIS_FILE, FetchedSidecar, left_out_sentence
-from flows.walk.accounts.ek80 import ADCP_PINGS
-from flows.walk.as_datetime import as_datetime
-from flows.walk.simrad.channel_order import plain
+from flows.stores.sidecars import NOT_OF_THIS_FILE, FetchedSidecar, left_out_sentence
+from flows.walk.account import ADCP_PINGS, as_datetime
 from flows.walk.summary import FileSummary, Times
 
 
-@dataclass(frozen=True)
-class UsedSidecar:
-    """A sidecar that goes into the output; `columns`: the channel of each column of a `.bot`."""
-
-    content: SidecarContent
-    columns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
+@dataclass
 class CheckedSidecars:
     """The result of the check.
 
-    Attributes:
-        fetched: the sidecars to use, a settings XML among them.
-        used: the contents of those that are a `.bot` or `.idx`.
-        lacking: a sentence for each that is left out, is incomplete, or has lost pings.
-        summary: summary of the raw file; its condition is `truncated` or `hole` if a sidecar
-            proves that pings are lost between its datagrams.
-        lost: number of these pings.
+    `fetched` are the sidecars to use, a settings XML among them, and `used` the contents of the others.
+    `lacking` has a sentence for each that is left out, is incomplete, or has lost pings. The condition in
+    `summary` is `truncated` or `hole` if a sidecar proves that `lost` pings are lost between its datagrams.
     """
 
     fetched: list[FetchedSidecar]
-    used: list[UsedSidecar]
+    used: list[SidecarContent]
     lacking: list[str]
     summary: FileSummary
     lost: int = 0
-
-
-class _UnfitError(ValueError):
-    def __init__(self, fault: str, cause: str) -> None:
-        super().__init__(cause)
-        self.fault = fault
 
 
 def check_sidecars(
@@ -67,10 +48,7 @@ def check_sidecars(
 ) -> CheckedSidecars:
     """Read the sidecars and decide on each.
 
-    Args:
-        sidecars: the fetched sidecars.
-        summary: summary of the raw file.
-        allow_partial: leave a bad one out, and convert a file that has lost pings.
+    `allow_partial`: leave a bad one out, and convert a file that has lost pings.
 
     Raises:
         BadSidecar: a named sidecar is damaged or of another file.
@@ -84,19 +62,19 @@ def check_sidecars(
         uri = sidecar.file.location.uri
         try:
             used, fit = _fitting(sidecar, summary)
-        except _UnfitError as unfit:
+        except UnfitSidecarError as unfit:
             if sidecar.named and not allow_partial:
                 raise BadSidecar(summary.file, uri, str(unfit), unfit.fault) from None
             checked.lacking.append(left_out_sentence(uri, str(unfit), unfit.fault))
             continue
         checked.fetched.append(sidecar)
         checked.used.append(used)
-        checked.lacking.extend(_lacking(uri, used.content, summary))
+        checked.lacking.extend(_lacking(uri, used, summary))
         if (lost := fit.without_ping).size:
-            sentence = _lost_sentence(uri, used.content, lost, summary)
+            sentence = _lost_sentence(uri, used, lost, summary)
             if fit.is_proof and _proves(used, summary):
-                damaged = _with_lost(summary, lost, sentence)
-                checked = replace(checked, summary=damaged, lost=max(checked.lost, lost.size))
+                checked.summary = _with_lost(summary, lost, sentence)
+                checked.lost = max(checked.lost, lost.size)
             checked.lacking.append(sentence)
     damaged = checked.summary
     if damaged.condition != summary.condition and not allow_partial:
@@ -106,31 +84,28 @@ def check_sidecars(
     return checked
 
 
-def _fitting(sidecar: FetchedSidecar, summary: FileSummary) -> tuple[UsedSidecar, TimeFit]:
-    """The sidecar's content, and how its times fit the pings; raises _UnfitError."""
-    try:
-        content = read_sidecar(sidecar.file.path, sidecar.kind)
-    except DamagedSidecarError as damaged:
-        raise _UnfitError(DAMAGED, str(damaged)) from None
+def _fitting(sidecar: FetchedSidecar, summary: FileSummary) -> tuple[SidecarContent, TimeFit]:
+    """The sidecar's content, and how its times fit the pings; raises UnfitSidecarError."""
+    content = read_sidecar(sidecar.file.path, sidecar.kind)
     pinging = _pinging(summary)
     if content.channels and not pinging & set(content.channels):
         cause = f"none of its channels pings in the file ({', '.join(content.channels)})"
-        raise _UnfitError(NOT_OF_THIS_FILE, cause)
+        raise UnfitSidecarError(cause, NOT_OF_THIS_FILE)
     pings = _all_pings(summary)
     fit = time_fit(content.times, list(summary.ping_times.values()))
     if not fit.is_of_this_file:
         cause = f"it is from {_span(content.times)}, the file from {_span(pings)}"
-        raise _UnfitError(NOT_OF_THIS_FILE, cause)
+        raise UnfitSidecarError(cause, NOT_OF_THIS_FILE)
     if sidecar.kind == "idx" or not content.times.size:
-        return UsedSidecar(content), fit
+        return content, fit
     columns = column_channels(content.columns, content.channels, pinging)
     if columns is None:
         cause = f"its BOT0 have {content.columns} columns, and {len(pinging)} channels ping"
-        raise _UnfitError(NOT_OF_THIS_FILE, cause)
-    return UsedSidecar(content, columns), fit
+        raise UnfitSidecarError(cause, NOT_OF_THIS_FILE)
+    return replace(content, column_channels=columns), fit
 
 
-def _proves(used: UsedSidecar, summary: FileSummary) -> bool:
+def _proves(used: SidecarContent, summary: FileSummary) -> bool:
     """Whether times without a ping prove lost pings.
 
     They do not if what the walk found explains them already, or if the `.bot` has columns for
@@ -138,7 +113,7 @@ def _proves(used: UsedSidecar, summary: FileSummary) -> bool:
     """
     has_adcp = any(entry.type == ADCP_PINGS for entry in summary.not_converted)
     explained = summary.damage or summary.refused or summary.pings_unusable or has_adcp
-    return not explained and set(used.columns) <= _pinging(summary)
+    return not explained and set(used.column_channels) <= _pinging(summary)
 
 
 def _pinging(summary: FileSummary) -> set[str]:
@@ -172,10 +147,8 @@ def _lost_sentence(uri: str, content: SidecarContent, lost: Times, summary: File
 
 
 def _with_lost(summary: FileSummary, lost: Times, sentence: str) -> FileSummary:
-    # Pings of all channels before the first lost one.
-    at_the_end = not (_all_pings(summary) > lost[0]).any()
-    before = _all_pings(summary)
-    before = before[before < lost[0]]
+    pings = _all_pings(summary)
+    at_the_end, before = not (pings > lost[0]).any(), pings[pings < lost[0]]
     place = "the end was cut off" if at_the_end else "datagrams were cut out"
     return replace(
         summary,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import struct
+import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,16 +21,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.stores.sidecars import Kind
-from flows.walk.simrad.channel_order import channels_in_order
+from flows.stores.sidecars import DAMAGED, Kind
+from flows.walk.simrad.ek60 import CONFIGURATION_LENGTH, TRANSCEIVER_LENGTH
+from flows.walk.simrad.fields import is_dated, ticks_to_times
 from flows.walk.simrad.framing import Datagram, Gap, datagrams
-from flows.walk.simrad.nt_time import is_dated, ticks_to_times
 from flows.walk.simrad.walk import SHORTEST
+from flows.walk.simrad.xml import read_xml
 from flows.walk.summary import Times
 
 TYPES: Mapping[Kind, bytes] = {"bot": b"BOT0", "idx": b"IDX0"}
 _CONFIGURATIONS = {b"CON0", b"XML0"}
 _HEAD = 12
+# Offset of the number of transceivers in the body of a CON0.
+_COUNT = 524
+_int32 = struct.Struct("<i").unpack_from
 INDEX = np.dtype(
     [
         ("ping_number", "<u4"),
@@ -41,20 +46,21 @@ INDEX = np.dtype(
 )
 
 
-class DamagedSidecarError(ValueError):
-    """A sidecar is damaged; the text is the damage and its place."""
+class UnfitSidecarError(ValueError):
+    """A sidecar is damaged, or has another `fault`; the text is the cause and its place."""
+
+    def __init__(self, cause: str, fault: str = DAMAGED) -> None:
+        super().__init__(cause)
+        self.fault = fault
 
 
 @dataclass(frozen=True)
 class SidecarContent:
     """What a `.bot` or `.idx` holds.
 
-    Attributes:
-        kind: `bot` or `idx`.
-        channels: channels of its own configuration, in order.
-        times: datetime64[ns], one for each datagram, as echopype reads them.
-        values: `bot`: float64, datagrams x columns; `idx`: `INDEX`, one for each datagram.
-        others: datagrams of other types, and those without a time, by type.
+    `channels` are those of its own configuration, in order. `times` and `values` have one row for each
+    datagram: `bot` float64 by column, `idx` `INDEX`. `others` counts datagrams of other types, and those
+    without a time. `column_channels`: of a `bot`, once its raw file is known.
     """
 
     kind: Kind
@@ -62,6 +68,7 @@ class SidecarContent:
     times: Times
     values: NDArray[Any]
     others: Mapping[str, int]
+    column_channels: tuple[str, ...] = ()
 
     @property
     def columns(self) -> int:
@@ -73,7 +80,7 @@ def read_sidecar(path: Path, kind: Kind) -> SidecarContent:
     """Read a `.bot` or `.idx`.
 
     Raises:
-        DamagedSidecarError: it is damaged.
+        UnfitSidecarError: it is damaged.
         OSError: it cannot be read.
     """
     type_ = TYPES[kind]
@@ -84,7 +91,7 @@ def read_sidecar(path: Path, kind: Kind) -> SidecarContent:
         fd = file.fileno()
         size = os.fstat(fd).st_size
         if size == 0:
-            raise DamagedSidecarError("it is empty (0 bytes)")
+            raise UnfitSidecarError("it is empty (0 bytes)")
         for item in map(_whole, datagrams(fd, size)):
             if item.offset == 0:
                 continue
@@ -95,17 +102,15 @@ def read_sidecar(path: Path, kind: Kind) -> SidecarContent:
             if item.ticks == 0:
                 others[f"{item.name} without a time"] += 1
             elif not is_dated(item.ticks):
-                raise DamagedSidecarError(
-                    f"the {item.name} at byte {item.offset} has no valid time"
-                )
+                raise UnfitSidecarError(f"the {item.name} at byte {item.offset} has no valid time")
             else:
                 ticks.append(item.ticks)
                 bodies.append(body)
-        channels = channels_in_order(fd)
+        channels = _channels_in_order(fd)
     lengths = {len(body) for body in bodies}
     if len(lengths) > 1:
         fewest, most = min(lengths) // 8, max(lengths) // 8
-        raise DamagedSidecarError(f"its {type_.decode()} have {fewest} to {most} channels")
+        raise UnfitSidecarError(f"its {type_.decode()} have {fewest} to {most} channels")
     joined = b"".join(bodies)
     if kind == "idx":
         values: NDArray[Any] = np.frombuffer(joined, INDEX)
@@ -118,15 +123,15 @@ def read_sidecar(path: Path, kind: Kind) -> SidecarContent:
 
 def _whole(item: Datagram | Gap) -> Datagram:
     if isinstance(item, Gap):
-        raise DamagedSidecarError(
+        raise UnfitSidecarError(
             f"it ends inside a datagram that begins at byte {item.start}"
             if item.cut
             else f"no whole datagram at bytes {item.start} to {item.end}"
         )
     if item.offset == 0 and item.type not in _CONFIGURATIONS:
-        raise DamagedSidecarError(f"it begins with {item.name}, not with a configuration")
+        raise UnfitSidecarError(f"it begins with {item.name}, not with a configuration")
     if item.type.startswith(b"RAW"):
-        raise DamagedSidecarError(f"it has pings: {item.name} at byte {item.offset}")
+        raise UnfitSidecarError(f"it has pings: {item.name} at byte {item.offset}")
     return item
 
 
@@ -137,9 +142,40 @@ def _body(fd: int, item: Datagram, kind: Kind) -> bytes:
     skipped = 0
     if kind == "bot" and item.length >= SHORTEST[item.type]:
         skipped = 4
-        needed += 8 * max(struct.unpack_from("<i", item.head, 4 + _HEAD)[0], 0)
+        needed += 8 * max(_int32(item.head, 4 + _HEAD)[0], 0)
     if item.length < needed + _HEAD:
-        raise DamagedSidecarError(
+        raise UnfitSidecarError(
             f"the {item.name} at byte {item.offset} is shorter than its content"
         )
     return os.pread(fd, needed - skipped, start + skipped)
+
+
+def plain(channel: str) -> str:
+    """A channel's name without what follows a NUL, so that two readings of it are equal."""
+    return channel.partition("\x00")[0].strip()
+
+
+def _channels_in_order(fd: int) -> tuple[str, ...]:
+    """The channels of the configuration that the file begins with; () if it cannot be read.
+
+    EK60: the transceivers of CON0; EK80: the `Channel` elements of the configuration
+    XML. Datagrams with a value for each channel, such as BOT0, follow this order.
+    """
+    head = os.pread(fd, 16, 0)
+    if len(head) < 16:
+        return ()
+    length, type_ = _int32(head)[0], head[4:8]
+    body = os.pread(fd, max(length, 0), 4)
+    if type_ == b"CON0" and len(body) >= CONFIGURATION_LENGTH:
+        count = _int32(body, _COUNT)[0]
+        starts = [CONFIGURATION_LENGTH + n * TRANSCEIVER_LENGTH for n in range(max(count, 0))]
+        names = [body[at : at + 128].decode("latin_1") for at in starts if at + 128 <= len(body)]
+    elif type_ == b"XML0":
+        try:
+            root = read_xml(body[12:]).root
+        except ET.ParseError:
+            return ()
+        names = [channel.get("ChannelID", "") for channel in root.iter("Channel")]
+    else:
+        return ()
+    return tuple(name for name in map(plain, names) if name)

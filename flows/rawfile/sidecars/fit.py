@@ -18,13 +18,10 @@ from flows.walk.summary import Times
 class TimeFit:
     """How the times of a sidecar fit the pings of a file.
 
-    Attributes:
-        is_of_this_file: whether any of them lies between the first and the last ping.
-        without_ping: its times (datetime64[ns], ascending) that no ping has, if the
-            others show that they should be there.
-        is_proof: whether these show that pings of the file are lost. They do not if as many
-            pings beside them have none of its times, or if the times have the same intervals as
-            the pings: then it is stamped by another clock.
+    `is_of_this_file`: any of them lies between the first and the last ping. `without_ping`: its times
+    (datetime64[ns], ascending) that no ping has, if the others show that they should be there.
+    `is_proof`: these show that pings of the file are lost. They do not if as many pings beside them have
+    none of its times, or if the times have the same intervals as the pings: then another clock stamped it.
     """
 
     is_of_this_file: bool
@@ -33,16 +30,11 @@ class TimeFit:
 
 
 def time_fit(times: Times, channels: Sequence[Times]) -> TimeFit:
-    """Compare the times of a sidecar with those of the pings, all datetime64[ns].
+    """Compare the times of a sidecar with those of the pings of each channel, all datetime64[ns].
 
-    A time without a ping shows a lost ping only if at least half of the pings have
-    their time in the sidecar: other software may stamp its datagrams differently. A
-    channel that pings at each of these times lacks those after its last ping, even if
-    the other channels have them.
-
-    Args:
-        times: times of the sidecar.
-        channels: for each channel, the times of its pings.
+    A time without a ping shows a lost ping only if at least half of the pings have their time in
+    the sidecar: other software may stamp its datagrams differently. A channel that pings at each of
+    these times lacks those after its last ping, even if the other channels have them.
     """
     own = _known(times)
     each = [known for channel in channels if (known := _known(channel)).size]

@@ -23,9 +23,6 @@ from flows.stores.request import ConversionRequest, Parameters
 # A state's message is shown in a list of runs, so it names a few; the table names all.
 _FAILURES_NAMED = 3
 
-# A file that waits for an operator would block the others for days.
-_NOT_IN_A_BATCH = {"pause_above_bytes": "a file that may wait for an operator needs its own run"}
-
 _OF_THE_RUN = {"owner", "run", "skip_published"}
 # So many characters of the identity are in a task run's name, by which it is found.
 IDENTITY_SHOWN = 12
@@ -33,12 +30,10 @@ IDENTITY_SHOWN = 12
 
 @dataclass(frozen=True)
 class BatchFile:
-    """One file of a batch.
+    """One file of a batch, with the requested conversion or the error in the entry.
 
-    Attributes:
-        name: shown to people: the raw file's name, or its index in the list; with the
-            identity if it has one, because files in two folders may have the same name.
-        request: the requested conversion, or the error in the entry.
+    `name` is for people: the raw file's name, or its index in the list; with the identity if it has
+    one, because files in two folders may have the same name.
     """
 
     name: str
@@ -84,9 +79,10 @@ def batch_files(files: Sequence[object], run: Mapping[str, Any]) -> list[BatchFi
 
 
 def _request(label: str, entry: Mapping[str, Any], run: Mapping[str, Any]) -> ConversionRequest:
-    for name, reason in _NOT_IN_A_BATCH.items():
-        if entry.get(name) is not None:
-            raise InvalidParameters(f"{label}.{name} is not allowed in a batch: {reason}")
+    # A file that waits for an operator would block the others for days.
+    if entry.get("pause_above_bytes") is not None:
+        reason = "a file that may wait for an operator needs its own run"
+        raise InvalidParameters(f"{label}.pause_above_bytes is not allowed in a batch: {reason}")
     if own := entry.keys() & _OF_THE_RUN:
         raise InvalidParameters(f"{label}: {min(own)}: Extra inputs are not permitted")
     try:

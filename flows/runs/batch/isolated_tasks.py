@@ -94,10 +94,7 @@ def _set_crashed(task_runs: Sequence[UUID]) -> None:
 
 
 def dask_scheduler() -> str | None:
-    """The address of a running scheduler, read where Dask itself reads it.
-
-    It is `DASK_SCHEDULER_ADDRESS` in the environment, or `scheduler-address` in a Dask
-    configuration file.
+    """The address of a running scheduler, from where Dask reads it: its environment or configuration.
 
     Raises:
         InvalidParameters: the packages are not installed.
@@ -117,11 +114,7 @@ def dask_scheduler() -> str | None:
 def started_runner(name: RunnerName, workers: int) -> AbstractContextManager[TaskRunner[Any]]:
     """Return a task runner that converts `workers` files at a time within its `with` block.
 
-    A Dask scheduler that is already running uses its own number of workers.
-
-    Raises:
-        InvalidParameters: Dask is not installed, or the scheduler's address is invalid.
-        TransientFault: the scheduler does not answer.
+    Errors are those of `dask_scheduler`; TransientFault if the scheduler does not answer.
     """
     if name == "processes":
         return ProcessPoolTaskRunner(max_workers=workers)

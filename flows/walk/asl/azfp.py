@@ -10,13 +10,10 @@ from __future__ import annotations
 import os
 import re
 import struct
-from functools import partial
 
-import numpy as np
-
-from flows.walk.asl.azfp_pings import AzfpPings, Ping, channel_names, time_of, zeros_among_counts
+from flows.walk.asl.azfp_pings import AzfpPings, Ping, time_of, zeros_among_counts
 from flows.walk.summary import FileSummary
-from flows.walk.tally import Tally, summarize
+from flows.walk.tally import Tally
 
 FLAG = b"\xfd\x02"
 _flag = re.compile(re.escape(FLAG))
@@ -75,25 +72,10 @@ def read_header(header: bytes) -> Ping | str:
     return Ping(size, time, settings, tuple(sums))
 
 
-def walk_azfp(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
+def walk_azfp(fd: int, tally: Tally) -> FileSummary:
     """Summary of the AZFP data file open as `fd`."""
-    tally = Tally(size)
     pings = AzfpPings()
-    pings.walk(fd, tally, 0, partial(_whole_ping, fd, size), _flag)
-    # The configuration is not in this file but in the settings XML.
-    tally.configured = pings.first is not None
-    names = channel_names(pings.first.settings["frequency"] if pings.first else ())
-    times = np.asarray(pings.times, dtype="datetime64[ns]")
-    return summarize(
-        tally,
-        file=file,
-        sonar_model=sonar_model,
-        found=found,
-        pings=dict.fromkeys(names, len(pings.times)),
-        total=len(pings.times),
-        ping_times=dict.fromkeys(names, times),
-        last_good_ping=pings.last_good,
-    )
+    return pings.walk(fd, tally, 0, lambda at: _whole_ping(fd, tally.size, at, pings.first), _flag)
 
 
 def _whole_ping(fd: int, size: int, position: int, first: Ping | None) -> Ping | str:

@@ -11,14 +11,11 @@ import os
 import re
 import struct
 import xml.etree.ElementTree as ET
-from functools import partial
 
-import numpy as np
-
-from flows.walk.asl.azfp_pings import AzfpPings, Ping, channel_names, time_of, zeros_among_counts
-from flows.walk.search import next_whole
+from flows.walk.asl import azfp
+from flows.walk.asl.azfp_pings import AzfpPings, Ping, time_of, zeros_among_counts
 from flows.walk.summary import FileSummary
-from flows.walk.tally import Tally, summarize
+from flows.walk.tally import Tally
 
 XML_START = 0xF044CC11
 XML_END = 0xE088DD66
@@ -32,60 +29,17 @@ HEADER_READ = 35 * (2 + 32 * 8)
 
 # The order of the header's records; GPS and custom records may be missing.
 FIELDS = (
-    "header bytes",
-    "header records",
-    "profile number",
-    "serial number",
-    "date",
-    "acquisition status",
-    "burst interval",
-    "base time",
-    "ping period",
-    "ping period counts",
-    "pings per profile",
-    "averaging of pings",
-    "acquired pings",
-    "first ping",
-    "last ping",
-    "data error",
-    "overrun",
-    "phase",
-    "number of channels",
-    "digitization rate",
-    "lockout index",
-    "number of bins",
-    "range samples per bin",
-    "data type",
-    "pulse length",
-    "board number",
-    "frequency",
-    "number of sensors",
-    "sensor status",
-    "ancillary",
-    "GPS date",
-    "GPS position",
+    *("header bytes", "header records", "profile number", "serial number", "date"),
+    *("acquisition status", "burst interval", "base time", "ping period", "ping period counts"),
+    *("pings per profile", "averaging of pings", "acquired pings", "first ping", "last ping"),
+    *("data error", "overrun", "phase", "number of channels", "digitization rate", "lockout index"),
+    *("number of bins", "range samples per bin", "data type", "pulse length", "board number"),
+    *("frequency", "number of sensors", "sensor status", "ancillary", "GPS date", "GPS position"),
     "custom",
 )
-# The settings that echopype requires to be the same in every ping.
-CONSTANT = (
-    "base time",
-    "ping period counts",
-    "serial number",
-    "burst interval",
-    "pings per profile",
-    "averaging of pings",
-    "ping period",
-    "phase",
-    "number of channels",
-    "digitization rate",
-    "lockout index",
-    "number of bins",
-    "range samples per bin",
-    "data type",
-    "pulse length",
-    "board number",
-    "frequency",
-)
+# The settings that echopype requires to be the same in every ping: those of AZFP, and two more.
+_SAME = {"base time", "ping period counts", *(name for name, _, _ in azfp.CONSTANT)}
+CONSTANT = tuple(name for name in FIELDS if name in _SAME)
 _RECORD_TYPES = {
     0x00: "h",
     0x20: "H",
@@ -100,8 +54,8 @@ _RECORD_TYPES = {
 Value = tuple[int | float, ...]
 
 
-def read_ping(fd: int, size: int, position: int, _first: Ping | None = None) -> Ping | str:  # noqa: PLR0911 - one return for each kind of damage
-    """The whole ping at `position`, or the reason why there is none; `_first` is not used."""
+def read_ping(fd: int, size: int, position: int) -> Ping | str:  # noqa: PLR0911 - one return for each kind of damage
+    """The whole ping at `position`, or the reason why there is none."""
     start = os.pread(fd, 8 + HEADER_READ, position)
     if len(start) < 8:
         return "the file ends inside a ping"
@@ -177,35 +131,19 @@ def _read_settings(fd: int, size: int) -> int | str:
     return 16 + int(length)
 
 
-def walk_azfp6(fd: int, size: int, *, file: str, sonar_model: str, found: str) -> FileSummary:
+def walk_azfp6(fd: int, tally: Tally) -> FileSummary:
     """Summary of the AZFP6 data file open as `fd`."""
-    tally = Tally(size)
-    pings = AzfpPings()
-    settings = _read_settings(fd, size)
-    reader = partial(read_ping, fd, size)
+    settings = _read_settings(fd, tally.size)
+    start = 0
     if isinstance(settings, int):
         tally.configured = True
         tally.datagrams["settings"] = 1
         tally.keep(0, settings)
-        pings.walk(fd, tally, settings, reader, PING_MARK)
-    else:
-        behind = next_whole(fd, size, 1, PING_MARK, lambda at: isinstance(reader(at), Ping))
-        end = size if behind is None else behind
-        tally.truncated = behind is None and settings.startswith("the file ends")
-        if size > 0:
-            tally.damage(0, end, settings, 0)
-        pings.walk(fd, tally, end, reader, PING_MARK)
-    channels = pings.first.settings if pings.first else {}
-    count = int(channels["number of channels"][0]) if channels else 0
-    names = channel_names(channels["frequency"][:count] if channels else ())
-    times = np.asarray(pings.times, dtype="datetime64[ns]")
-    return summarize(
-        tally,
-        file=file,
-        sonar_model=sonar_model,
-        found=found,
-        pings=dict.fromkeys(names, len(pings.times)),
-        total=len(pings.times),
-        ping_times=dict.fromkeys(names, times),
-        last_good_ping=pings.last_good,
-    )
+        start = settings
+
+    def read(position: int) -> Ping | str:
+        if position == 0 and isinstance(settings, str):
+            return settings
+        return read_ping(fd, tally.size, position)
+
+    return AzfpPings().walk(fd, tally, start, read, PING_MARK)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 
-from flows.walk.search import next_whole
-from flows.walk.tally import Tally
+from flows.walk.search import whole_items
+from flows.walk.summary import FileSummary
+from flows.walk.tally import Tally, summarize
 
 # 128 linear sums that are all exactly zero are lost bytes, not a noise floor.
 ZERO_RUN = bytes(512)
@@ -30,44 +32,43 @@ class Ping(NamedTuple):
     sums: tuple[tuple[int, int], ...]
 
 
-# Reads the ping at an offset, or the reason why there is none. It gets the first ping of the file,
-# because later pings are compared with it.
-Reader = Callable[[int, Ping | None], Ping | str]
-
-
+@dataclass
 class AzfpPings:
-    """The whole pings of an AZFP file, in file order."""
+    """The whole pings of an AZFP file: the first, and the times of all in file order."""
 
-    def __init__(self) -> None:
-        self.first: Ping | None = None
-        self.times: list[np.datetime64] = []
-        self.last_good: np.datetime64 | None = None
+    first: Ping | None = None
+    times: list[np.datetime64] = field(default_factory=list)
+    last_good: np.datetime64 | None = None
 
     def walk(
-        self, fd: int, tally: Tally, start: int, read: Reader, mark: re.Pattern[bytes]
-    ) -> None:
-        """Count every byte from `start` on as part of a ping or as lost."""
-        position = start
-        while position < tally.size:
-            ping = read(position, self.first)
-            if isinstance(ping, Ping):
-                self._add(tally, position, ping)
-                position += ping.size
-                continue
-            first = self.first
-            found = next_whole(
-                fd,
-                tally.size,
-                position + 1,
-                mark,
-                lambda at: isinstance(read(at, first), Ping),  # noqa: B023 - called within this turn of the loop
-            )
-            end = tally.size if found is None else found
-            tally.truncated = found is None and ping.startswith("the file ends")
-            tally.damage(position, end, ping, len(self.times))
-            position = end
+        self,
+        fd: int,
+        tally: Tally,
+        start: int,
+        read: Callable[[int], Ping | str],
+        mark: re.Pattern[bytes],
+    ) -> FileSummary:
+        """Summary of a file with these pings; every byte from `start` on is part of one, or lost.
+
+        `read` returns the ping at an offset, or the reason why there is none.
+        """
+        for position, ping in whole_items(fd, tally, start, read, mark, lambda: len(self.times)):
+            self._add(tally, position, ping)
         if self.times:
             tally.datagrams["ping"] = len(self.times)
+        # Settings of an AZFP are in its XML, which is another file.
+        tally.configured = tally.configured or (tally.found == "AZFP" and self.first is not None)
+        settings = self.first.settings if self.first else {}
+        count = int(settings["number of channels"][0]) if settings else 0
+        names = channel_names(settings["frequency"][:count] if settings else ())
+        times = np.asarray(self.times, dtype="datetime64[ns]")
+        return summarize(
+            tally,
+            pings=dict.fromkeys(names, len(self.times)),
+            total=len(self.times),
+            ping_times=dict.fromkeys(names, times),
+            last_good_ping=self.last_good,
+        )
 
     def _add(self, tally: Tally, position: int, ping: Ping) -> None:
         self.first = self.first or ping

@@ -9,9 +9,10 @@ import math
 import os
 import struct
 
+from flows.walk.simrad.fields import latin_text
 from flows.walk.simrad.framing import Datagram
-from flows.walk.simrad.names import latin_text
 from flows.walk.simrad.walk import Handler, Samples, SimradWalk
+from flows.walk.tally import Tally
 
 CONFIGURATION_LENGTH = 528
 TRANSCEIVER_LENGTH = 320
@@ -28,8 +29,8 @@ class EK60Walk(SimradWalk):
     header = 4 + PING_LENGTH
     account = "EK60"
 
-    def __init__(self, fd: int, size: int) -> None:
-        super().__init__(fd, size)
+    def __init__(self, fd: int, tally: Tally) -> None:
+        super().__init__(fd, tally)
         self._channels: dict[int, str] = {}  # by transceiver number, from 1
         self._transceivers: dict[str, int] = {}  # of the channels that ping
 
@@ -73,9 +74,7 @@ class EK60Walk(SimradWalk):
         if math.isnan(_float(item.head, 40)[0]):
             self.refuse(item, f"it has no sample interval (byte {item.offset})")
             return None
-        start = item.offset + 4 + PING_LENGTH
-        size = 2 * samples.number * samples.power
-        self.pings.add(channel, item, (start, size), number=samples.number, kind=mode & 3)
+        self.pings.add(channel, item, (samples.number, mode & 3), None)
         self.keep(item)
         return None
 

@@ -13,14 +13,15 @@ import struct
 import xml.etree.ElementTree as ET
 from collections import Counter
 
-from flows.walk.accounts.ek80 import AFTER_ALL_PINGS, WITHOUT_PING, XML_OTHER
+from flows.walk.account import AFTER_ALL_PINGS, WITHOUT_PING, XML_OTHER
 from flows.walk.sample_index import FLOAT16, FLOAT32
+from flows.walk.simrad.fields import text_of, until_nul
 from flows.walk.simrad.framing import Datagram
-from flows.walk.simrad.names import text_of, until_nul
 from flows.walk.simrad.replaced import Environments, Filters
 from flows.walk.simrad.walk import Handler, Samples, SimradWalk
 from flows.walk.simrad.xml import ParsedXml, is_written, parsed
 from flows.walk.summary import Unsupported
+from flows.walk.tally import Tally
 
 PING_LENGTH = 152
 # The ADCP of an EK80 system; echopype skips its datagrams.
@@ -42,8 +43,8 @@ class EK80Walk(SimradWalk):
     header = 4 + PING_LENGTH
     account = "EK80"
 
-    def __init__(self, fd: int, size: int) -> None:
-        super().__init__(fd, size)
+    def __init__(self, fd: int, tally: Tally) -> None:
+        super().__init__(fd, tally)
         self._configured: set[str] = set()
         # By channel, parameters that no ping has followed yet; and those of the last ping.
         self._waiting: dict[str, ParsedXml] = {}
@@ -159,7 +160,7 @@ class EK80Walk(SimradWalk):
         if parameters is None:
             self.tally.pings_unusable += 1
             if transmit is not None:
-                self.tally.drop(*transmit)
+                self.tally.dropped.append(transmit)
             self._refuse_without_parameters(item, channel)
             return None
         if samples.sectors and not kind & (FLOAT16 | FLOAT32):
@@ -168,18 +169,10 @@ class EK80Walk(SimradWalk):
             return None
         if samples.sectors and parameters.pulse_form not in _PULSE_FORMS:
             self._pulse_forms[parameters.pulse_form] += 1
-        size = held if samples.sectors else 2 * samples.number * samples.power
         if not parameters.has_interval:
             self.without_interval.append(len(self.pings))
         self._environments.ping()
-        self.pings.add(
-            channel,
-            item,
-            (item.offset + 4 + PING_LENGTH, size),
-            number=samples.number,
-            kind=kind,
-            transmit=transmit,
-        )
+        self.pings.add(channel, item, (samples.number, kind), transmit)
         self.keep(item)
         return None
 
@@ -192,7 +185,7 @@ class EK80Walk(SimradWalk):
                 self._refuse_without_parameters(item, channel)
                 return None
             if channel in self.transmits:
-                self.tally.drop(*self.transmits[channel])
+                self.tally.dropped.append(self.transmits[channel])
                 self.hold(WITHOUT_PING, item)
             self.transmits[channel] = (item.offset, item.end)
         else:

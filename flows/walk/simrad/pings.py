@@ -1,32 +1,40 @@
-"""The whole pings of a Simrad file, one row each."""
+"""The whole pings of a Simrad file, one row each: those of one time, and those with a hole."""
 
 from __future__ import annotations
 
 import os
 from array import array
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-from flows.walk.sample_index import SampleIndex
+from flows.walk.sample_index import (
+    ANGLE,
+    FLOAT32,
+    POWER,
+    SECTORS_SHIFT,
+    Int64s,
+    SampleIndex,
+)
+from flows.walk.simrad.fields import ticks_to_times
 from flows.walk.simrad.framing import Datagram
-from flows.walk.simrad.nt_time import ticks_to_times
 from flows.walk.summary import Span, Times
 
-Int64s = npt.NDArray[np.int64]
+# Columns: channel number, time (NT ticks), offset and end of the datagram, offset and end of the
+# transmit pulse before it (-1 if there is none), number of samples, and their kind as in RAW3's data
+# type.
+_COLUMNS = ("channel", "ticks", "offset", "end", "pulse", "pulse_end", "count", "kind")
+_ROW = np.dtype([(name, np.int64) for name in _COLUMNS])
 
-
-COLUMNS = 11
+SECTOR = 512
+BLOCK = 8 << 20
+# Complex samples of an idle sector may be zero for a while, so a whole page is required.
+COMPLEX_SECTORS = 8
 
 
 class SimradPings:
-    """SimradPings in file order, as one array of machine integers: a large file has millions.
-
-    Columns: channel number, time (NT ticks), offset and end of the datagram, offset and
-        bytes of its power or complex samples, whether they are complex, offset and end
-        of the transmit pulse before it (-1 if there is none), number of samples, and
-        their kind as in RAW3's data type (power 1, angle 2, float32 8, sectors << 8).
-    """
+    """Pings in file order, as one array of machine integers: a large file has millions."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -34,102 +42,50 @@ class SimradPings:
         self._rows = array("q")
 
     def add(
-        self,
-        channel: str,
-        datagram: Datagram,
-        samples: Span,
-        *,
-        number: int,
-        kind: int,
-        transmit: Span | None = None,
+        self, channel: str, datagram: Datagram, samples: tuple[int, int], transmit: Span | None
     ) -> None:
-        """Append a ping of `number` samples: `samples[1]` bytes at `samples[0]`."""
+        """Append a ping; `samples` are their number and kind."""
         row = self._numbers.get(channel)
         if row is None:
             row = self._numbers[channel] = len(self.names)
             self.names.append(channel)
-        offset = datagram.offset
-        end = offset + datagram.length + 8
-        self._rows.extend(
-            (
-                row,
-                datagram.ticks,
-                offset,
-                end,
-                *samples,
-                kind >> 8 > 0,
-                *(transmit or (-1, -1)),
-                number,
-                kind,
-            )
-        )
+        place = (row, datagram.ticks, datagram.offset, datagram.end)
+        self._rows.extend((*place, *(transmit or (-1, -1)), *samples))
 
     def __len__(self) -> int:
-        return len(self._rows) // COLUMNS
+        return len(self._rows) // len(_COLUMNS)
 
-    def _column(self, number: int) -> Int64s:
-        return np.array(self._rows, dtype=np.int64).reshape(-1, COLUMNS)[:, number]
-
-    @property
-    def channel(self) -> Int64s:
-        """Channel number of each ping, an index into `names`."""
-        return self._column(0)
-
-    @property
-    def ticks(self) -> Int64s:
-        """Time of each ping as in the file (NT FILETIME)."""
-        return self._column(1)
-
-    @property
-    def times(self) -> Times:
-        """Time of each ping."""
-        return ticks_to_times(self._column(1))
-
-    @property
-    def offset(self) -> Int64s:
-        """The offset of each ping's datagram."""
-        return self._column(2)
-
-    @property
-    def samples(self) -> tuple[Int64s, Int64s, npt.NDArray[np.bool_]]:
-        """Offsets and sizes of the samples in bytes, and whether they are complex."""
-        return self._column(4), self._column(5), self._column(6).astype(bool)
+    def table(self) -> NDArray[Any]:
+        """All pings, one element each with the fields of `_COLUMNS`; none can be added while it is used."""
+        return np.frombuffer(self._rows, _ROW)
 
     def index(self, rows: Int64s, header: int, shift: Int64s) -> SampleIndex:
         """The index of these pings' samples.
 
-        Args:
-            rows: rows of the pings.
-            header: bytes that precede a datagram's first sample.
-            shift: ticks to add to the time of each of them.
+        `header`: bytes that precede a datagram's first sample; `shift`: ticks to add to each one's time.
         """
-        columns = np.array(self._rows, dtype=np.int64).reshape(-1, COLUMNS)[rows]
+        table = self.table()[rows]
         return SampleIndex(
             names=tuple(self.names),
             header=header,
-            channel=columns[:, 0],
-            times=ticks_to_times(columns[:, 1] + shift),
-            offset=columns[:, 2],
-            end=columns[:, 3],
-            transmit=columns[:, 7],
-            count=columns[:, 9],
-            kind=columns[:, 10],
+            channel=table["channel"],
+            times=ticks_to_times(table["ticks"] + shift),
+            offset=table["offset"],
+            end=table["end"],
+            transmit=table["pulse"],
+            count=table["count"],
+            kind=table["kind"],
             shift=shift,
         )
 
-    def span(self, row: int) -> Span:
-        """The span of the ping's datagram."""
-        at = row * COLUMNS
-        return self._rows[at + 2], self._rows[at + 3]
 
-    def transmit(self, row: int) -> Span | None:
-        """The span of its transmit pulse, if any."""
-        at = row * COLUMNS
-        start = self._rows[at + 7]
-        return None if start < 0 else (start, self._rows[at + 8])
+def spans_of(ping: NDArray[Any]) -> list[Span]:
+    """The spans of one element of the table: of its transmit pulse, if it has one, and its own."""
+    own = [(int(ping["offset"]), int(ping["end"]))]
+    return [(int(ping["pulse"]), int(ping["pulse_end"])), *own] if ping["pulse"] >= 0 else own
 
 
-def without_repeats(fd: int, pings: SimradPings, rows: Int64s, times: Times) -> Int64s:
+def without_repeats(fd: int, table: NDArray[Any], rows: Int64s, times: Times) -> Int64s:
     """`rows` without the pings that repeat an earlier one of the same time byte for byte.
 
     echopype keeps one ping for each channel and time, or fails. That loses nothing if the
@@ -140,15 +96,84 @@ def without_repeats(fd: int, pings: SimradPings, rows: Int64s, times: Times) -> 
         return rows
     repeated = np.setdiff1d(np.arange(rows.size), first)
     doubtful = set(times[rows[repeated]].astype(np.int64).tolist())
-    seen: dict[int, list[bytes]] = {}
+    seen: set[tuple[int, bytes]] = set()
     kept: list[int] = []
     for row in rows.tolist():
         key = int(times[row].astype(np.int64))
         if key in doubtful:
-            start, end = pings.span(row)
-            ping = os.pread(fd, end - start, start)
-            if ping in seen.setdefault(key, []):
+            start, end = spans_of(table[row])[-1]
+            ping = key, os.pread(fd, end - start, start)
+            if ping in seen:
                 continue
-            seen[key].append(ping)
+            seen.add(ping)
         kept.append(row)
     return np.asarray(kept, dtype=np.int64)
+
+
+def shifts_of_shared_times(ticks: Int64s) -> Int64s:
+    """Ticks (100 ns) to add to the time of each ping of one channel, so that all times differ.
+
+    The first ping of a time keeps it; each further one gets the next free time that an EchoData
+    can express, in steps of 1 to 2 microseconds. Nearly all files need no shift.
+
+    Args:
+        ticks: times of the pings in file order, NT FILETIME.
+    """
+    times = ticks_to_times(ticks).astype(np.int64)
+    shifts = np.zeros(ticks.size, dtype=np.int64)
+    _, first = np.unique(times, return_index=True)
+    if first.size == ticks.size:
+        return shifts
+    taken = set(times.tolist())
+    for row in np.setdiff1d(np.arange(ticks.size), first).tolist():
+        time = int(times[row])
+        while time in taken:
+            shifts[row] += 1
+            time = int(ticks_to_times(ticks[row : row + 1] + shifts[row]).astype(np.int64)[0])
+        taken.add(time)
+    return shifts
+
+
+def _zero_sectors(fd: int, size: int, start: Int64s, length: Int64s) -> Int64s:
+    """Offsets of the sectors with only zeros, ascending, in the blocks that contain samples."""
+    block = bytearray(BLOCK)
+    words = np.frombuffer(block, dtype=np.int64).reshape(-1, SECTOR // 8)
+    found: list[Int64s] = []
+    # Pings are in file order, so their ends ascend too.
+    end = start + length
+    for position in range(0, size, BLOCK):
+        next_ping = int(np.searchsorted(end, position, side="right"))
+        if next_ping == start.size or start[next_ping] >= position + BLOCK:
+            continue
+        read = os.preadv(fd, [block], position)
+        # Checking one word of each sector first avoids reading nearly all others.
+        candidates = np.flatnonzero(words[: read // SECTOR, 0] == 0)
+        zeros = candidates[~words[candidates].any(axis=1)]
+        if zeros.size:
+            found.append(zeros * SECTOR + position)
+    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+
+
+def pings_with_zero_sectors(fd: int, size: int, pings: NDArray[Any], header: int) -> Int64s:
+    """Rows of the pings whose power or complex samples contain zeroed sectors, ascending.
+
+    A lost disk or transfer block leaves such a hole. It does not affect the length fields around it,
+    so the datagram walk does not detect it, and echopype converts the zeros as echoes. Lost blocks
+    begin and end at sectors of 512 bytes; 256 power samples that are all exactly zero do not occur in
+    water. A ping with only zeros comes from a transceiver that was off; it is not a hole.
+
+    `pings` is the table, `header` are the bytes that precede a datagram's first sample.
+    """
+    if not pings.size:
+        return np.empty(0, dtype=np.int64)
+    kind, start = pings["kind"], pings["offset"] + header
+    power, angle, of_complex = kind & POWER, (kind & ANGLE) // ANGLE, kind >> SECTORS_SHIFT
+    complex_bytes = 2 * (power + angle) + of_complex * np.where(kind & FLOAT32, 8, 4)
+    length = pings["count"] * np.where(of_complex, complex_bytes, 2 * power)
+    sectors = _zero_sectors(fd, size, start, length)
+    row = np.searchsorted(start, sectors, side="right") - 1
+    inside = (row >= 0) & (sectors + SECTOR <= (start + length)[row])
+    count = np.bincount(row[inside], minlength=start.size)
+    possible = np.maximum(length // SECTOR - 1, 1)
+    hit = (count >= np.where(of_complex, COMPLEX_SECTORS, 1)) & (count < possible)
+    return np.flatnonzero(hit)

@@ -6,7 +6,7 @@ import os
 import struct
 from collections.abc import Collection
 
-from flows.walk.accounts.ek80 import FILTER_OF_NO_CHANNEL, SAME_FILTER
+from flows.walk.account import FILTER_OF_NO_CHANNEL, SAME_FILTER
 from flows.walk.simrad.framing import Datagram
 
 # The stages of filters that echopype stores: of the transceiver, and of pulse compression.
@@ -25,12 +25,9 @@ class Filters:
         self._known: dict[tuple[int, int, str], bytes] = {}
 
     def lost(self, item: Datagram, channel: str, configured: Collection[str]) -> str | None:
-        """The account's name of a filter that the output lacks; None if it has it.
+        """The account's name of a filter (FIL1) that the output lacks; None if it has it.
 
-        Args:
-            item: the FIL1.
-            channel: its channel.
-            configured: the channels of the configuration; empty if it has not come yet.
+        `configured` are the channels of the configuration; empty if it has not come yet.
         """
         stage = _int16(item.head, 16)[0]
         if stage not in _STAGES:

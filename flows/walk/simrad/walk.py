@@ -16,11 +16,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from flows.walk.accounts.simrad import MISDATED, UNTIMED
-from flows.walk.accounts.table import NotConverted, reasons
-from flows.walk.as_datetime import as_datetime
+from flows.walk.account import MISDATED, UNTIMED, NotConverted, as_datetime, reasons
+from flows.walk.simrad.fields import is_dated, ticks_to_times
 from flows.walk.simrad.framing import Datagram, Gap, datagrams
-from flows.walk.simrad.nt_time import is_dated, ticks_to_times
 from flows.walk.simrad.pings import SimradPings
 from flows.walk.summary import Span
 from flows.walk.tally import Tally
@@ -74,9 +72,9 @@ class SimradWalk(ABC):
     # The account of the format, by its name.
     account: ClassVar[str]
 
-    def __init__(self, fd: int, size: int) -> None:
+    def __init__(self, fd: int, tally: Tally) -> None:
         self.fd = fd
-        self.tally = Tally(size)
+        self.tally = tally
         self.pings = SimradPings()
         self.transmits: dict[str, Span] = {}  # RAW4 whose RAW3 did not come yet
         self.without_interval: list[int] = []  # rows of pings without a sample interval
@@ -132,15 +130,12 @@ class SimradWalk(ABC):
 
     def keep(self, item: Datagram) -> None:
         """Count the datagram as convertible."""
-        self.tally.keep(item.offset, item.offset + item.length + 8)
+        self.tally.keep(item.offset, item.end)
 
     def refuse(self, item: Datagram, cause: str, *, removable: bool = True) -> None:
         """Leave out a whole datagram that echopype cannot read."""
-        self.tally.refuse(item.name, cause, removable=removable)
-        if item.ticks > 0:
-            time = ticks_to_times(np.array([item.ticks]))[0]
-            first, last = self.tally.refused_times.get(item.name, (time, time))
-            self.tally.refused_times[item.name] = (min(first, time), max(last, time))
+        time = ticks_to_times(np.array([item.ticks]))[0] if item.ticks > 0 else None
+        self.tally.refuse(item.name, cause, removable=removable, time=as_datetime(time))
 
     def hold(self, type_: str, item: Datagram) -> None:
         """Count a datagram that the output does not have, or not with all fields."""
@@ -151,7 +146,7 @@ class SimradWalk(ABC):
         self.tally.damage(start, end, cause, len(self.pings))
         self.broken = True
         for span in self.transmits.values():
-            self.tally.drop(*span)
+            self.tally.dropped.append(span)
         self.transmits.clear()
 
     def has_length(self, item: Datagram, length: int, samples: Samples) -> bool:
@@ -194,10 +189,8 @@ class SimradWalk(ABC):
         whys = reasons(self.account)
         for type_, ticks in self._held.items():
             known = ticks_to_times(np.array([each for each in ticks if is_dated(each)], np.int64))
-            first, last = (known.min(), known.max()) if known.size else (None, None)
             why = whys.get(type_, _UNKNOWN_FIELD)
-            entry = NotConverted(type_, len(ticks), as_datetime(first), as_datetime(last), why)
-            self.tally.not_converted.append(entry)
+            self.tally.not_converted.append(NotConverted.of(type_, len(ticks), known, why))
         if self._spare:
             self.tally.unconverted.append(
                 f"{self._spare['bytes']} spare bytes behind the samples of {self._spare['pings']} "

@@ -10,7 +10,7 @@ import re
 import xml.etree.ElementTree as ET
 from typing import NamedTuple
 
-from flows.walk.simrad.names import text_of
+from flows.walk.simrad.fields import text_of
 
 _KINDS = (
     *("Configuration", "InitialParameter", "Environment", "Sensor"),
@@ -107,12 +107,8 @@ def is_written(body: bytes) -> bool:
 class ParsedXml(NamedTuple):
     """What the walk needs of an XML0.
 
-    Attributes:
-        subtype: its kind, in lower case.
-        channels: its channels.
-        pulse_form: pulse form of the last channel.
-        has_interval: whether the last channel has a sample interval.
-        others: names of the fields that the account does not have.
+    `subtype` is its kind, in lower case. Pulse form, and whether there is a sample interval, are those
+    of the last channel. `others` are names of the fields that the account does not have.
     """
 
     subtype: str
@@ -159,10 +155,6 @@ def changes_platform_only(root: ET.Element) -> bool:
     return given.isdisjoint(_OF_WATER) and root.find(".//Transducer") is None
 
 
-def _is_text(text: str | None) -> bool:
-    return bool(text and text.strip())
-
-
 def not_in_the_account(root: ET.Element) -> tuple[str, ...]:
     """Names of what an XML0 has besides the fields of the account.
 
@@ -180,7 +172,9 @@ def not_in_the_account(root: ET.Element) -> tuple[str, ...]:
         else:
             found.append(element.tag)
         found += [
-            f"text at {element.tag}" for text in (element.text, element.tail) if _is_text(text)
+            f"text at {element.tag}"
+            for text in (element.text, element.tail)
+            if text and text.strip()
         ]
     if root.tag == "Parameter":
         # The parameters are of the last one.

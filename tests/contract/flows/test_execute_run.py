@@ -27,7 +27,7 @@ import os, signal, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from prefect import flow
-from flows.core.out_of_memory import end_out_of_memory
+from flows.runs.run_states import end_out_of_memory
 from flows.runs.time_limit import time_limited
 
 @flow

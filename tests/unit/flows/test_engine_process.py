@@ -12,13 +12,13 @@ pytestmark = pytest.mark.slow
 # Two threads that import packages which import each other can see one of them half imported.
 PROGRAM = """
 import runpy, sys, threading, time
-from flows.runs import engine_process
+from flows.runs import execute_run
 
 def engine(name, **_):
     print(name, threading.active_count(), "echopype" in sys.modules, flush=True)
 
 runpy.run_module = engine
-process = engine_process.fork_engine()
+process = execute_run.fork_engine()
 if process is not None:
     process.begin({"PATH": "/usr/bin"})
     while process.returncode is None:

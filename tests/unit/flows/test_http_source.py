@@ -158,30 +158,27 @@ def test_missing_and_forbidden_files_have_different_outcomes(site: Site, tmp_pat
 
 
 def test_a_page_instead_of_a_sidecar_is_ignored(site: Site) -> None:
-    found = find_sidecars(site.at("f.raw"), "EK60", {})
-    assert [(sidecar.kind, sidecar.location) for sidecar in found.sidecars] == [
-        ("bot", site.at("f.BOT"))
-    ]
-    assert found.notes == []
+    found, notes = find_sidecars(site.at("f.raw"), "EK60", {})
+    assert [(sidecar.kind, sidecar.location) for sidecar in found] == [("bot", site.at("f.BOT"))]
+    assert notes == []
 
 
 def test_a_sidecar_s_name_is_escaped_as_the_raw_file_s_is(site: Site) -> None:
-    (found,) = find_sidecars(site.at("a%20%231%3F.raw?key=7"), "EK60", {}).sidecars
+    (found,), _ = find_sidecars(site.at("a%20%231%3F.raw?key=7"), "EK60", {})
     assert found.location == site.at("a%20%231%3F.bot?key=7")
 
 
 def test_sidecars_are_requested_with_the_raw_file_s_headers(site: Site) -> None:
     site.token = "Bearer me"
     options = {"client_kwargs": {"headers": {"Authorization": site.token}}}
-    assert len(find_sidecars(site.at("f.raw"), "EK60", options).sidecars) == 1
+    assert len(find_sidecars(site.at("f.raw"), "EK60", options)[0]) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_search_for_sidecars_is_noted(site: Site, status: int) -> None:
     site.beside_status = status
-    found = find_sidecars(site.at("f.raw"), "EK60", {})
-    assert found.sidecars == []
-    (note,) = found.notes
+    found, (note,) = find_sidecars(site.at("f.raw"), "EK60", {})
+    assert found == []
     assert note.startswith("did not look for .bot and .idx next to the file: ")
     assert f"access denied: HTTP status {status}" in note
 

@@ -42,7 +42,7 @@ def test_parallel_parsers_collect_only_their_own_warnings(
     def parse(name: str) -> list[str]:
         path = tmp_path / f"{name}.raw"
         shutil.copyfile(real_data / "ek80/-1519668699940320059.raw", path)
-        return open_raw_file(path, "EK80", [], {}, path.as_uri())[1]
+        return open_raw_file(path, "EK80", None, {}, path.as_uri())[1]
 
     names = ["a", "b", "c", "d"]
     with ThreadPoolExecutor(5) as pool:

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from prefect.states import Failed
 
-from flows.core.out_of_memory import out_of_memory
 from flows.core.run_ends import Crashed, TimedOut
 from flows.runs import time_limit as limits
 from flows.runs.failure_hooks import _fault
+from flows.runs.run_states import out_of_memory
 from flows.runs.time_limit import source_bytes, time_limit
 from flows.stores.request import ConversionRequest
 

@@ -99,9 +99,8 @@ def test_what_passes_preflight_is_read_by_echopype(
     path, _ = case.write(real_data, tmp_path)
     summary = preflight(path, case.model)
 
-    def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
-        xml = case.xml_path(real_data) if with_sidecars else None
-        return _open(path, case.model, xml), []
+    def parse(path: Path) -> tuple[Any, list[str]]:
+        return _open(path, case.model, case.xml_path(real_data)), []
 
     opened = open_file(path, summary, parse)
     compare_pings(opened.echodata, summary)

@@ -159,9 +159,8 @@ MADE: list[Callable[[bytes], bytes]] = [
 ]
 
 
-def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
-    assert with_sidecars
-    return open_raw_file(path, "AD2CP", [], {}, "raw")
+def parse(path: Path) -> tuple[Any, list[str]]:
+    return open_raw_file(path, "AD2CP", None, {}, "raw")
 
 
 @contextmanager
@@ -182,7 +181,7 @@ def opened(path: Path) -> Iterator[OpenedFile]:
 def by_echopype(path: Path) -> Any:
     whole = path.with_name("whole.ad2cp")
     walk.write_whole_part(path, walk.preflight(path, "AD2CP"), whole)
-    return parse(whole, with_sidecars=True)[0]
+    return parse(whole)[0]
 
 
 def assert_the_same(theirs: Any, ours: Any) -> None:

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from flows import walk
 from flows.core.outcomes import OutputMismatch
-from flows.corrected_values import zero_imaginary_parts
+from flows.corrected_values import imaginary_parts
 from flows.publishing.identity import Difference, differences
 from flows.rawfile import samples as raw_samples
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import OpenedFile, open_file
 from flows.rawfile.parsed_pings import compare_pings
 from flows.rawfile.samples import PingSamples
-from flows.walk.simrad.nt_time import ticks_to_times
+from flows.walk.simrad.fields import ticks_to_times
 from tests.damaged_files import datagram_bytes, simrad_datagrams
 
 REAL = (
@@ -49,9 +49,8 @@ def opened(path: Path, folder: Path) -> Iterator[OpenedFile]:
     link.symlink_to(path)
     model, name = model_of(path.read_bytes()[:8]), path.name
 
-    def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
-        assert with_sidecars in {True, False}
-        return open_raw_file(path, model, [], {}, name)
+    def parse(path: Path) -> tuple[Any, list[str]]:
+        return open_raw_file(path, model, None, {}, name)
 
     found = open_file(link, walk.preflight(link, model), parse)
     try:
@@ -66,7 +65,7 @@ def by_echopype(path: Path, folder: Path) -> Any:
     summary = walk.preflight(path, model)
     whole = folder / f"echopype{path.suffix}"
     walk.write_whole_part(path, summary, whole)
-    echodata, _ = open_raw_file(whole, model, [], {}, path.name)
+    echodata, _ = open_raw_file(whole, model, None, {}, path.name)
     return echodata
 
 
@@ -104,7 +103,7 @@ def test_real_files_are_streamed_and_identical(real_data: Path, tmp_path: Path, 
         assert ours.engine.name == "streamed"
         assert ours.engine.compared_pings > 0
         assert is_lazy(ours.echodata)
-        assert zero_imaginary_parts(ours.echodata) == 0
+        assert sum(each.zeros() for each in imaginary_parts(ours.echodata)) == 0
         assert found_differences(theirs, ours.echodata) == []
 
 
@@ -300,7 +299,7 @@ def test_zero_imaginary_parts_are_kept_and_counted(real_data: Path, tmp_path: Pa
     path = tmp_path / "zeros.raw"
     path.write_bytes(bytes(content))
     with opened(path, tmp_path / "own") as ours:
-        assert zero_imaginary_parts(ours.echodata) == 20
+        assert sum(each.zeros() for each in imaginary_parts(ours.echodata)) == 20
         theirs = by_echopype(path, tmp_path)
         assert {d.variable for d in found_differences(theirs, ours.echodata)} == {"backscatter_i"}
 

@@ -22,9 +22,8 @@ from flows.conversion import open_raw, save
 from flows.opened_raw import OpenedRaw
 from flows.publishing.publication import Skipped
 from flows.rawfile import engine
-from flows.rawfile.corrections.annotations import add_annotations
-from flows.rawfile.corrections.positions import has_fix
-from flows.rawfile.corrections.steps import knots
+from flows.rawfile.corrections.environments import knots
+from flows.rawfile.corrections.platform import add_annotations, has_fix
 from flows.rawfile.streamed import UnknownLayoutError
 from flows.stores.request import ConversionRequest
 from tests.damaged_files import datagram_bytes

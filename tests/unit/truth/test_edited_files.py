@@ -120,7 +120,7 @@ def _outcome(path: Path, model: str, file: list[Datagram]) -> str:
                 if power is not None
             ]
             assert _powers_in(opened.echodata) == Counter(p.tobytes() for p in powers)
-        assert opened.engine.name == "streamed", opened.engine.reason
+        assert opened.recorded["engine"]["name"] == "streamed", opened.recorded["engine"]["reason"]
         # The whole conversion: quality facts and the account take any file, too.
         done = save(opened, lambda *_: None)
     finally:

@@ -32,9 +32,10 @@ from flows.publishing.publication import Published
 from flows.rawfile.azfp.settings import read_settings
 from flows.rawfile.echopype_reader import import_echopype, open_raw_file
 from flows.rawfile.engine import open_file
-from flows.walk.ad2cp import KINDS, RAW_ECHOSOUNDER, STRING, checksum
+from flows.walk.ad2cp import KINDS, RAW_ECHOSOUNDER, checksum
 from flows.walk.ad2cp_lengths import misreading
 from flows.walk.asl.azfp import HEADER_SIZE
+from flows.walk.record_index import STRING
 from sonar_models import (
     HEAD_BYTES,
     SETTINGS_HEAD_BYTES,
@@ -204,14 +205,13 @@ def test_misread_records_are_left_out(fleet_files: Path, tmp_path: Path) -> None
     whole = tmp_path / "whole.ad2cp"
     walk.write_whole_part(raw, summary, whole)
 
-    def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
-        assert with_sidecars
-        return open_raw_file(path, "AD2CP", [], {}, "raw")
+    def parse(path: Path) -> tuple[Any, list[str]]:
+        return open_raw_file(path, "AD2CP", None, {}, "raw")
 
     found = open_file(raw, summary, parse)
     try:
         assert found.engine.name == "streamed"
-        expected, _ = parse(whole, with_sidecars=True)
+        expected, _ = parse(whole)
         assert found_groups(found.echodata) == found_groups(expected)
     finally:
         found.close()
@@ -553,11 +553,8 @@ def test_files_that_echopype_reads_come_out_as_from_echopype(
     raw, settings_ = real_data / name, real_data / xml if xml else None
     arguments = {"sonar_model": model, "xml_path": str(settings_) if settings_ else None}
     expected = import_echopype().open_raw(str(raw), **arguments)
-    sidecars: list[Any] = []
-    if settings_:
-        fetched = SimpleNamespace(path=settings_, location=SimpleNamespace(uri="x"))
-        sidecars.append(SimpleNamespace(kind="xml", file=fetched))
-    found, _ = open_raw_file(raw, model, sidecars, {}, str(raw))
+    fetched: Any = SimpleNamespace(path=settings_, location=SimpleNamespace(uri="x"))
+    found, _ = open_raw_file(raw, model, fetched if settings_ else None, {}, str(raw))
     for path in ("Environment", "Platform", "Sonar", "Sonar/Beam_group1", "Vendor_specific"):
         assert in_seconds(found[path]).identical(in_seconds(expected[path])), path
         for variable in expected[path].variables:

@@ -49,7 +49,7 @@ def quality_of(raw: Path, model: str, folder: Path, xml: Path | None = None) -> 
     opened = open_raw(request, lambda _stage, _done: None)
     assert isinstance(opened, OpenedRaw)
     opened.close()
-    return {fact["name"]: fact for fact in opened.quality}
+    return {fact["name"]: fact for fact in opened.recorded["quality"]}
 
 
 @pytest.mark.parametrize(("name", "model", "xml"), GOOD)

@@ -238,9 +238,8 @@ def test_rare_content_is_read(rare: Rare, real_data: Path, tmp_path: Path) -> No
     summary = walk.preflight(path, "EK80")
     walk.decide(summary, "EK80")
 
-    def parse(path: Path, *, with_sidecars: bool) -> tuple[Any, list[str]]:
-        del with_sidecars
-        return open_raw_file(path, "EK80", [], {}, "rare.raw")
+    def parse(path: Path) -> tuple[Any, list[str]]:
+        return open_raw_file(path, "EK80", None, {}, "rare.raw")
 
     opened = open_file(path, summary, parse)
     try:
