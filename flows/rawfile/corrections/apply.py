@@ -104,10 +104,13 @@ class _State:
             )
 
     def positions(self) -> None:
-        """NMEA sentences without a fix."""
+        """NMEA sentences that echopype misreads."""
         if "Platform/NMEA" in self.groups:
-            platform = self.get("Platform")
-            self.take("Platform", correct_positions(platform, self.groups["Platform/NMEA"]))
+            nmea = self.groups["Platform/NMEA"]
+            platform, done = correct_positions(self.get("Platform"), nmea)
+            if done:
+                self.done.groups["Platform"] = platform
+                self.done.corrections.extend(done)
 
     def parameters(self) -> None:
         """EK80: frequency, sound speed and transducer depth of each ping."""
