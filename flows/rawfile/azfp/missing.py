@@ -34,14 +34,14 @@ def missing_of_azfp(
 
     Args:
         echodata: echopype's EchoData of the file.
-        data: local copy of the data file.
+        data: local copy of the data file's whole part.
         summary: summary of its walk.
         sidecars: the sidecars that were used.
     """
     if SONAR_MODELS[summary.sonar_model].format not in {AZFP, AZFP6}:
         return []
     xmls = [sidecar.file for sidecar in sidecars if sidecar.kind == "xml"]
-    return _offsets(echodata) + [each for xml in xmls for each in _of_settings(xml, data, summary)]
+    return _offsets(echodata) + [each for xml in xmls for each in _of_settings(xml, data)]
 
 
 def _offsets(echodata: Any) -> list[str]:  # noqa: ANN401 - echopype ships no types
@@ -61,10 +61,9 @@ def _microseconds(beam: Any, at: int) -> float:  # noqa: ANN401 - echopype ships
     return float(np.round(np.ravel(duration)[0] * 1e6, 3))
 
 
-def _of_settings(xml: FetchedFile, data: Path, summary: FileSummary) -> list[str]:
+def _of_settings(xml: FetchedFile, data: Path) -> list[str]:
     """Sentences about settings that the XML lacks, or has of another instrument or channel."""
     with data.open("rb") as raw, xml.path.open("rb") as file:
-        raw.seek(summary.whole[0][0] if summary.whole else 0)
         head = raw.read(HEAD_BYTES)
         written = serial_in_settings(file.read(SETTINGS_HEAD_BYTES))
     uri, serial = xml.location.uri, serial_in_bytes(head)

@@ -10,7 +10,7 @@ from flows.walk.accounts.row import Row, unused
 
 _SHARED = (
     Row("ping", "profile number", "Vendor_specific: profile_number"),
-    Row("ping", "serial number", "Vendor_specific: serial_number"),
+    Row("ping", "serial number", "Sonar: sonar_serial_number"),
     Row("ping", "acquisition status", "Vendor_specific: ping_status"),
     Row("ping", "burst interval", "Vendor_specific: burst_interval"),
     Row("ping", "date and time", "Beam: ping_time"),
@@ -46,7 +46,7 @@ _SHARED = (
     Row("ping", "counts", "Beam: backscatter_r"),
 )
 _SETTINGS = (
-    Row("settings", "serial number", "Vendor_specific: XML_sonar_serial_number"),
+    Row("settings", "serial number", "Vendor_specific: XML_sonar_serial_number, serial_number"),
     Row(
         "settings",
         "instrument, program, versions, date",

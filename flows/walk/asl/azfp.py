@@ -23,8 +23,8 @@ _flag = re.compile(re.escape(FLAG))
 _header = struct.Struct(">HHHHIHHHHHHHHHHHHHHHHHHHHHHHHHHHHHBBBBHBBBBBBBBHHHHHHHHHHHHHHHHHHHH")
 HEADER_SIZE = _header.size
 
-# The settings that echopype requires to be the same in every ping, as (name, position in the
-# unpacked header, whether there is one value per channel).
+# The settings of which an output has one for all pings, because echopype has, as (name, position
+# in the unpacked header, whether there is one value per channel).
 CONSTANT = (
     ("serial number", 2, False),
     ("burst interval", 4, False),
@@ -82,7 +82,7 @@ def walk_azfp(fd: int, size: int, *, file: str, sonar_model: str, found: str) ->
     pings.walk(fd, tally, 0, partial(_whole_ping, fd, size), _flag)
     # The configuration is not in this file but in the settings XML.
     tally.configured = pings.first is not None
-    names = channel_names(pings.first.settings["frequency"] if pings.first else ())
+    names = channel_names(pings.settings.get("frequency", ()))
     times = np.asarray(pings.times, dtype="datetime64[ns]")
     return summarize(
         tally,
@@ -90,7 +90,7 @@ def walk_azfp(fd: int, size: int, *, file: str, sonar_model: str, found: str) ->
         sonar_model=sonar_model,
         found=found,
         pings=dict.fromkeys(names, len(pings.times)),
-        total=len(pings.times),
+        total=pings.total,
         ping_times=dict.fromkeys(names, times),
         last_good_ping=pings.last_good,
     )

@@ -66,7 +66,7 @@ FIELDS = (
     "GPS position",
     "custom",
 )
-# The settings that echopype requires to be the same in every ping.
+# The settings of which an output has one for all pings, because echopype has.
 CONSTANT = (
     "base time",
     "ping period counts",
@@ -195,7 +195,7 @@ def walk_azfp6(fd: int, size: int, *, file: str, sonar_model: str, found: str) -
         if size > 0:
             tally.damage(0, end, settings, 0)
         pings.walk(fd, tally, end, reader, PING_MARK)
-    channels = pings.first.settings if pings.first else {}
+    channels = pings.settings
     count = int(channels["number of channels"][0]) if channels else 0
     names = channel_names(channels["frequency"][:count] if channels else ())
     times = np.asarray(pings.times, dtype="datetime64[ns]")
@@ -205,7 +205,7 @@ def walk_azfp6(fd: int, size: int, *, file: str, sonar_model: str, found: str) -
         sonar_model=sonar_model,
         found=found,
         pings=dict.fromkeys(names, len(pings.times)),
-        total=len(pings.times),
+        total=pings.total,
         ping_times=dict.fromkeys(names, times),
         last_good_ping=pings.last_good,
     )
