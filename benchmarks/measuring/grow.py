@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from flows.walk import preflight
-from flows.walk.ad2cp import RAW_ECHOSOUNDER, STRING, checksum
+from flows.walk.ad2cp import RAW_ECHOSOUNDER, checksum
+from flows.walk.record_index import STRING
 from flows.walk.sample_index import FLOAT32
 from flows.walk.simrad.framing import Datagram, datagrams
 

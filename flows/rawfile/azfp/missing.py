@@ -33,12 +33,12 @@ def missing_of_azfp(
 ) -> list[str]:
     """A sentence for each Sv offset, and for settings, that the output lacks; none for other models.
 
-    `data` is the local copy of the data file; `sidecars` are those that were used.
+    `data` is the local copy of the data file's whole part; `sidecars` are those that were used.
     """
     if SONAR_MODELS[summary.sonar_model].format not in {AZFP, AZFP6}:
         return []
     xmls = [sidecar.file for sidecar in sidecars if sidecar.kind == "xml"]
-    return _offsets(echodata) + [each for xml in xmls for each in _of_settings(xml, data, summary)]
+    return _offsets(echodata) + [each for xml in xmls for each in _of_settings(xml, data)]
 
 
 def _offsets(echodata: Any) -> list[str]:  # noqa: ANN401 - echopype ships no types
@@ -58,10 +58,9 @@ def _microseconds(beam: Any, at: int) -> float:  # noqa: ANN401 - echopype ships
     return float(np.round(np.ravel(duration)[0] * 1e6, 3))
 
 
-def _of_settings(xml: FetchedFile, data: Path, summary: FileSummary) -> list[str]:
+def _of_settings(xml: FetchedFile, data: Path) -> list[str]:
     """Sentences about settings that the XML lacks, or has of another instrument or channel."""
     with data.open("rb") as raw, xml.path.open("rb") as file:
-        raw.seek(summary.whole[0][0] if summary.whole else 0)
         head = raw.read(HEAD_BYTES)
         written = serial_in_settings(file.read(SETTINGS_HEAD_BYTES))
     uri, serial = xml.location.uri, serial_in_bytes(head)

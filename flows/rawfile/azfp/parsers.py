@@ -158,9 +158,13 @@ class Azfp6Parser(_WithoutLimits, ParseAZFP6):  # type: ignore[misc]  # echopype
         self.parameters = defaultdict(list, {**self.settings.parameters, **own})
 
     def _split_header(self, raw: Any) -> bool:  # noqa: ANN401 - a file of fsspec
+        data = self.unpacked_data
+        # echopype compares each header's size with the first one's, but a GPS adds records.
+        sizes = data.pop("header_bytes", [])
         if not super()._split_header(raw):
             return False
-        data = self.unpacked_data
+        sizes.extend(data["header_bytes"])
+        data["header_bytes"] = sizes
         for name in _BY_CHANNEL:
             if name in data:
                 # Of a single channel, echopype keeps the value without a list.
@@ -183,10 +187,18 @@ class Azfp6Parser(_WithoutLimits, ParseAZFP6):  # type: ignore[misc]  # echopype
     def _get_gps_time(self) -> list[Any]:
         """The times of the positions; echopype takes the seconds for microseconds, too.
 
-        If no position has a date, the result is echopype's.
+        Without any position, the result is echopype's. If no position has a date, each has its
+        ping's time, not 1970-01-01.
         """
-        times = [_time_or_nat(written) for written in self.unpacked_data["gps_date_time"]]
-        return list(super()._get_gps_time()) if np.isnat(times).all() else times
+        data = self.unpacked_data
+        is_known = ~np.isnan(data["gps_lat_lon"]).any(axis=1)
+        if not is_known.any():
+            return list(super()._get_gps_time())
+        times = np.array([_time_or_nat(written) for written in data["gps_date_time"]])
+        if np.isnat(times).all():
+            # xarray encodes no times of NaT alone.
+            times[is_known] = np.array(self.ping_time)[is_known]
+        return list(times)
 
 
 class _EitherTilt:

@@ -39,8 +39,10 @@ def correct(groups: Groups, facts: SimradFacts, keep: Collection[str] = ()) -> C
     """
     state = _State(groups, facts, keep)
     if "Platform/NMEA" in groups:
-        nmea = groups["Platform/NMEA"]
-        state.take("Platform", correct_positions(state.get("Platform"), nmea))
+        platform, done = correct_positions(state.get("Platform"), groups["Platform/NMEA"])
+        if done:
+            state.done.groups["Platform"] = platform
+            state.done.corrections.extend(done)
     if facts.is_ek60:
         state.names()
     state.ping_values()

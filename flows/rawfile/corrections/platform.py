@@ -1,4 +1,4 @@
-"""What the Platform group lacks: annotations, motion of MRU1, and which positions have a fix."""
+"""What the Platform group lacks: annotations, motion of MRU1, and positions that echopype misreads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _ANNOTATION_TIME = "annotation_time"
 # NMEA 0183: fields of the position in each sentence, and where it says whether there is a fix.
 _LATITUDE = {"GGA": 2, "GLL": 1, "RMC": 3}
 _STATUS = {"GGA": (6, "0"), "GLL": (6, "V"), "RMC": (2, "V")}
-_NUMBER = re.compile(r"\d+(\.\d*)?", re.ASCII)
+_NUMBER = re.compile(r"(\d*)(\d\d(?:\.\d*)?)", re.ASCII)
+_SIGN = {"N": 1, "E": 1, "S": -1, "W": -1}
+_NAMES = ("latitude", "longitude")
 # Field of MRU1 -> variable of the Platform group, in which echopype has that of MRU0.
 _MOTION = {"pitch": "pitch", "roll": "roll", "heave": "vertical_offset", "heading": "heading"}
 _COMMENT = "From the MRU1 datagrams (Kongsberg Maritime binary)."
@@ -86,38 +88,61 @@ def with_times(group: xr.Dataset, times: Times) -> xr.Dataset:
 
 def correct_positions(
     platform: xr.Dataset, nmea: xr.Dataset
-) -> tuple[xr.Dataset, Correction] | None:
-    """The Platform group with NaN for positions without a fix; None if all have one.
+) -> tuple[xr.Dataset, list[Correction]]:
+    """The Platform group with each sentence's position, NaN without a fix.
 
-    echopype has them at 0 N 0 E (echopype#1286). The group's positions are those of the GGA,
-    GLL and RMC sentences in Platform/NMEA, in order.
+    echopype has those without a fix at 0 N 0 E (echopype#1286), one whose direction is the
+    sentence's last field, before the line's end, with 0 in its place, and one in full minutes as NaN.
+
+    Args:
+        platform: echopype's Platform group; its positions are those of the GGA, GLL and
+            RMC sentences, in order.
+        nmea: echopype's Platform/NMEA group.
     """
     sentences = [text for text in map(str, nmea["NMEA_datagram"].values) if text[3:6] in _LATITUDE]
     if len(sentences) != platform.sizes["time1"]:
-        return None
-    fixed = np.array([has_fix(sentence) for sentence in sentences])
-    names = ("latitude", "longitude")
-    wrong = ~fixed & ~np.isnan(np.stack([platform[name].values for name in names])).all(axis=0)
-    if not wrong.any():
-        return None
+        return platform, []
+    parsed = platform["sentence_type"].values.astype(str) != "nan"
+    found = np.stack([platform[name].values for name in _NAMES])
+    none = (np.nan, np.nan)
+    own = np.array([position_of(text) or none for text in sentences]).reshape(-1, 2).T
+    fixed = ~np.isnan(own).any(axis=0)
+    void = ~fixed & ~np.isnan(found).all(axis=0)
+    # A sentence that echopype refuses as a whole has a wrong checksum.
+    misread = fixed & parsed & ~np.isclose(found, own, rtol=0, atol=1e-6).all(axis=0)
+    if not (void | misread).any():
+        return platform, []
+    corrected = np.where(misread, own, np.where(fixed, found, np.nan))
     columns = {
-        name: platform[name].copy(data=np.where(fixed, platform[name].values, np.nan))
-        for name in names
+        name: platform[name].copy(data=row) for name, row in zip(_NAMES, corrected, strict=True)
     }
-    what = "positions of NMEA sentences without a fix are NaN, not 0 N 0 E"
-    return platform.assign(columns), Correction(what, int(np.count_nonzero(wrong)))
+    kinds = {
+        "positions of NMEA sentences without a fix are NaN, not 0 N 0 E": void,
+        "positions of NMEA sentences are those of their text, not 0 or NaN": misread,
+    }
+    done = [Correction(what, int(which.sum())) for what, which in kinds.items() if which.any()]
+    return platform.assign(columns), done
 
 
-def has_fix(sentence: str) -> bool:
-    """Whether a GGA, GLL or RMC sentence has a position that its receiver calls valid."""
+def position_of(sentence: str) -> tuple[float, float] | None:
+    """Latitude and longitude (degrees) of a GGA, GLL or RMC sentence.
+
+    None if it has none, or its receiver does not call it valid.
+    """
     fields = sentence.strip().partition("*")[0].split(",")
     kind = sentence[3:6]
     at = _LATITUDE[kind]
     position = fields[at : at + 4]
-    if len(position) < 4 or not (_NUMBER.fullmatch(position[0]) and _NUMBER.fullmatch(position[2])):
-        return False
-    if position[1] not in {"N", "S"} or position[3] not in {"E", "W"}:
-        return False
+    if len(position) < 4 or position[1] not in {"N", "S"} or position[3] not in {"E", "W"}:
+        return None
     status, void = _STATUS[kind]
     # GLL has no status before NMEA 2.0.
-    return len(fields) <= status or fields[status] != void
+    if len(fields) > status and fields[status] == void:
+        return None
+    degrees = []
+    for text, direction in (position[:2], position[2:]):
+        written = _NUMBER.fullmatch(text)
+        if written is None:
+            return None
+        degrees.append(_SIGN[direction] * (int(written[1] or 0) + float(written[2]) / 60))
+    return degrees[0], degrees[1]

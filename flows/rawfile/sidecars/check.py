@@ -71,8 +71,9 @@ def check_sidecars(
         checked.used.append(used)
         checked.lacking.extend(_lacking(uri, used, summary))
         if (lost := fit.without_ping).size:
-            sentence = _lost_sentence(uri, used, lost, summary)
-            if fit.is_proof and _proves(used, summary):
+            is_proof = fit.is_proof and _proves(used, summary)
+            sentence = _lost_sentence(uri, used, lost, summary, is_proof=is_proof)
+            if is_proof:
                 checked.summary = _with_lost(summary, lost, sentence)
                 checked.lost = max(checked.lost, lost.size)
             checked.lacking.append(sentence)
@@ -136,12 +137,20 @@ def _lacking(uri: str, content: SidecarContent, summary: FileSummary) -> list[st
     return sentences
 
 
-def _lost_sentence(uri: str, content: SidecarContent, lost: Times, summary: FileSummary) -> str:
+def _lost_sentence(
+    uri: str, content: SidecarContent, lost: Times, summary: FileSummary, *, is_proof: bool
+) -> str:
     pings = _all_pings(summary).size
-    noun = "pings" if lost.size > 1 else "ping"
+    plural = "s" if lost.size > 1 else ""
+    # The file lacks the pings only if that is proved.
+    what = (
+        f"{lost.size} ping{plural} from {_span(lost)} are not in the file, or not of all channels"
+        if is_proof
+        else f"{lost.size} time{plural} of a sidecar ({_span(lost)}) without a ping in the file, "
+        "or without one of all channels"
+    )
     return (
-        f"{lost.size} {noun} from {_span(lost)} are not in the file, or not of all channels: "
-        f"sidecar {uri} has {content.times.size} {TYPES[content.kind].decode()}, the file "
+        f"{what}: sidecar {uri} has {content.times.size} {TYPES[content.kind].decode()}, the file "
         f"{pings} ping times"
     )
 

@@ -20,8 +20,8 @@ _flag = re.compile(re.escape(FLAG))
 _header = struct.Struct(">HHHHIHHHHHHHHHHHHHHHHHHHHHHHHHHHHHBBBBHBBBBBBBBHHHHHHHHHHHHHHHHHHHH")
 HEADER_SIZE = _header.size
 
-# The settings that echopype requires to be the same in every ping, as (name, position in the
-# unpacked header, whether there is one value per channel).
+# The settings of which an output has one for all pings, because echopype has, as (name, position
+# in the unpacked header, whether there is one value per channel).
 CONSTANT = (
     ("serial number", 2, False),
     ("burst interval", 4, False),

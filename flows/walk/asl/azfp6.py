@@ -37,7 +37,7 @@ FIELDS = (
     *("frequency", "number of sensors", "sensor status", "ancillary", "GPS date", "GPS position"),
     "custom",
 )
-# The settings that echopype requires to be the same in every ping: those of AZFP, and two more.
+# The settings of which an output has one for all pings: those of AZFP, and two more.
 _SAME = {"base time", "ping period counts", *(name for name, _, _ in azfp.CONSTANT)}
 CONSTANT = tuple(name for name in FIELDS if name in _SAME)
 _RECORD_TYPES = {

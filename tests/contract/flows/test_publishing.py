@@ -99,17 +99,21 @@ def test_every_way_of_encoding_arrives_as_the_parser_gave_it_and_gives_way(
     assert isinstance(buckets.convert("ek80.raw", **without_overwrite), Skipped)
 
 
-def test_a_netcdf_output_arrives_whole(buckets: Buckets, tmp_path: Path) -> None:
-    buckets.upload("ek60.raw", EK60)
+@pytest.mark.parametrize(("folder", "stem"), [("sub folder", "ek60"), ("sub\\folder", "ek\\60")])
+def test_a_netcdf_output_arrives_whole(
+    folder: str, stem: str, buckets: Buckets, tmp_path: Path
+) -> None:
+    buckets.upload(f"{stem}.raw", EK60)
     request = buckets.request(
-        output_type="netcdf", output_path=f"s3://{buckets.output.bucket}/sub folder"
+        f"{stem}.raw", output_type="netcdf", output_path=f"s3://{buckets.output.bucket}/{folder}"
     )
     opened = open_raw(request, quiet)
     assert not isinstance(opened, Skipped)
     done = save(opened, quiet)
     assert isinstance(done, Published)
-    assert buckets.output_keys() == {"sub folder/ek60.nc", "sub folder/ek60.nc.manifest.json"}
-    found = buckets.output.get("sub folder/ek60.nc")
+    key = f"{folder}/{stem}.nc"
+    assert buckets.output_keys() == {key, f"{key}.manifest.json"}
+    found = buckets.output.get(key)
     assert found is not None
     (tmp_path / "found.nc").write_bytes(found.body)
     tree = xr.open_datatree(tmp_path / "found.nc", engine="netcdf4", chunks=None)

@@ -23,7 +23,7 @@ from flows.opened_raw import OpenedRaw
 from flows.publishing.publication import Skipped
 from flows.rawfile import engine
 from flows.rawfile.corrections.environments import knots
-from flows.rawfile.corrections.platform import add_annotations, has_fix
+from flows.rawfile.corrections.platform import add_annotations, position_of
 from flows.rawfile.streamed import UnknownLayoutError
 from flows.stores.request import ConversionRequest
 from tests.damaged_files import datagram_bytes
@@ -224,23 +224,31 @@ def test_no_position_is_at_zero_north_zero_east(outputs: Any, name: str) -> None
 @pytest.mark.parametrize(
     ("sentence", "expected"),
     [
-        ("$GPGGA,042330,4015.7774,N,07113.3358,W,2,08,01.0,24.7,M,-34.6,M,08.0,0007", True),
-        ("$GPGGA,042330,4015.7774,N,07113.3358,W,0,08,01.0,24.7,M,-34.6,M,08.0,0007", False),
-        ("$GPGGA,042400.00,,,,,0,00,99.99,,,,,,*66", False),
-        ("$GPGGA,042400.00,4015.7,N,,,1,00,99.99,,,,,,*66", False),
-        ("$GPGGA", False),
-        ("$GPGGA,\ufffd\ufffd,,N", False),
-        ("$GPGLL,4015.78,N,07113.34,W", True),
-        ("$GPGLL,4015.78,N,07113.34,W,042330,A,D*4B", True),
-        ("$GPGLL,4015.78,N,07113.34,W,042330,V,N*4B", False),
-        ("$GPRMC,042402.00,A,4015.78,S,07113.34,E,,,230707,,,N*73", True),
-        ("$GPRMC,042402.00,V,4015.78,S,07113.34,E,,,230707,,,N*73", False),
+        (
+            "$GPGGA,042330,4015.7774,N,07113.3358,W,2,08,01.0,24.7,M,-34.6,M,08.0,0007",
+            (40.26296, -71.22226),
+        ),
+        ("$GPGGA,042330,4015.7774,N,07113.3358,W,0,08,01.0,24.7,M,-34.6,M,08.0,0007", None),
+        ("$GPGGA,042400.00,,,,,0,00,99.99,,,,,,*66", None),
+        ("$GPGGA,042400.00,4015.7,N,,,1,00,99.99,,,,,,*66", None),
+        ("$GPGGA", None),
+        ("$GPGGA,\ufffd\ufffd,,N", None),
+        ("$GPGLL,4015.78,N,07113.34,W", (40.263, -71.22233)),
+        ("$GPGLL,4015.78,N,07113.34,W\r\n", (40.263, -71.22233)),
+        ("$GPGLL,4015,N,7113.,W", (40.25, -71.21667)),
+        ("$GPGLL,4015.78,N,07113.34,W,042330,A,D*4B", (40.263, -71.22233)),
+        ("$GPGLL,4015.78,N,07113.34,W,042330,V,N*4B", None),
+        ("$GPRMC,042402.00,A,4015.78,S,07113.34,E,,,230707,,,N*73", (-40.263, 71.22233)),
+        ("$GPRMC,042402.00,V,4015.78,S,07113.34,E,,,230707,,,N*73", None),
         # A position there is one, if the receiver has a fix.
-        ("$GPGLL,0000.00,N,00000.00,E,042330,A,D*4B", True),
+        ("$GPGLL,0000.00,N,00000.00,E,042330,A,D*4B", (0.0, 0.0)),
     ],
 )
-def test_a_sentence_has_a_fix_if_its_receiver_says_so(sentence: str, expected: bool) -> None:  # noqa: FBT001 - pytest passes it by name
-    assert has_fix(sentence) is expected
+def test_a_sentence_has_a_position_if_its_receiver_says_so(
+    sentence: str, expected: tuple[float, float] | None
+) -> None:
+    found = position_of(sentence)
+    assert found == (None if expected is None else pytest.approx(expected, abs=1e-5))
 
 
 @pytest.mark.parametrize("name", ["ek60_tag", "ek80_tag"])

@@ -98,6 +98,34 @@ def test_a_water_level_of_the_user_stays(fleet_files: Path, tmp_path: Path) -> N
         assert float(echodata["Platform"]["water_level"]) == 2.5
 
 
+def test_positions_of_old_receivers_are_those_of_their_sentences(
+    real_data: Path, tmp_path: Path
+) -> None:
+    # Without a checksum, the direction is followed by the line's end; minutes without a fraction.
+    texts = [
+        (b"$INGLL,4015.50,N,07113.50,W\r\n", (40 + 15.5 / 60, -71 - 13.5 / 60)),
+        (b"$INGLL,4016,N,07114.,W\r\n", (40 + 16 / 60, -71 - 14 / 60)),
+        (b"$GPRMC,042402.00,A,4017.5,S,17915.5,E\r\n", (-40 - 17.5 / 60, 179 + 15.5 / 60)),
+        # Its checksum is wrong, so it may say anything.
+        (b"$INGLL,4018.5,N,07115.5,W*00\r\n", (np.nan, np.nan)),
+    ]
+    parts: list[bytes] = []
+    expected: list[tuple[float, float]] = []
+    for item in items((real_data / "ek60" / "D20070724-T042400.raw").read_bytes()):
+        if item.type != b"NME0":
+            parts.append(datagram_bytes(item.type, item.body, item.ticks))
+        elif len(expected) < len(texts):
+            text, position = texts[len(expected)]
+            parts.append(datagram_bytes(b"NME0", text + bytes(2), item.ticks))
+            expected.append(position)
+    echodata, manifest = converted(written(tmp_path / "old.raw", parts), tmp_path / "out")
+    platform = echodata["Platform"]
+    found = np.stack([platform["latitude"].values, platform["longitude"].values]).T
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+    what = "positions of NMEA sentences are those of their text, not 0 or NaN"
+    assert {"what": what, "count": 3} in manifest["corrections"]
+
+
 def test_an_ek80_without_a_fix_has_no_position_there(real_data: Path, tmp_path: Path) -> None:
     content = (real_data / "ek80" / "2917763601822576513.raw").read_bytes()
     sentences = [b"GPGGA,042400.00,,,,,0,00,99.99,,,,,,", b"GPRMC,042402.00,V,,,,,,,230707,,,N"]

@@ -748,6 +748,48 @@ def test_an_azfp6_without_a_gps_is_converted(real_data: Path, tmp_path: Path) ->
     xr.testing.assert_equal(*beams)
 
 
+@pytest.mark.parametrize("begins", ["with", "without"])
+def test_a_gps_of_an_azfp6_may_come_and_go(begins: str, real_data: Path, tmp_path: Path) -> None:
+    xml, *pings = azfp6_pings((real_data / AZFP6_FILE).read_bytes())
+    has_gps = [(n % 3 == 0) == (begins == "with") for n in range(len(pings))]
+    parts = [
+        with_position(each, 10.0 + n) if has else without_gps(each)
+        for n, (each, has) in enumerate(zip(pings, has_gps, strict=True))
+    ]
+    own, raw = tmp_path / "own.azfp", tmp_path / "D.azfp"
+    own.write_bytes(b"".join([xml, *pings]))
+    raw.write_bytes(b"".join([xml, *parts]))
+    with tree_of(converted(own, tmp_path / "own", "AZFP6")) as tree:
+        expected = tree["Sonar/Beam_group1"].to_dataset().load()
+    with tree_of(converted(raw, tmp_path, "AZFP6")) as tree:
+        xr.testing.assert_identical(tree["Sonar/Beam_group1"].to_dataset().load(), expected)
+        platform = tree["Platform"].to_dataset().load()
+    latitudes = [10.0 + n if has else np.nan for n, has in enumerate(has_gps)]
+    np.testing.assert_array_equal(platform["latitude"].values, latitudes)
+    dated = ~np.isnat(platform["time1"].values)
+    assert dated.tolist() == has_gps
+    seconds = platform["time1"].values[dated].astype("datetime64[s]").astype(np.int64) % 60
+    assert seconds.tolist() == [10 + n for n, has in enumerate(has_gps) if has]
+
+
+def test_positions_of_an_azfp6_without_dates_have_their_pings_times(
+    real_data: Path, tmp_path: Path
+) -> None:
+    xml, *pings = azfp6_pings((real_data / AZFP6_FILE).read_bytes())
+    undated = struct.pack("<8H", 0xA026, *bytes(7))
+    parts = [
+        each.replace(each[GPS.start : GPS.start + 16], undated)
+        for each in (with_position(ping, 10.0 + n) for n, ping in enumerate(pings))
+    ]
+    raw = tmp_path / "D.azfp"
+    raw.write_bytes(b"".join([xml, *parts]))
+    with tree_of(converted(raw, tmp_path, "AZFP6")) as tree:
+        latitude = tree["Platform"]["latitude"].values.tolist()
+        times = tree["Platform"]["time1"].values.tolist()
+        assert times == tree["Sonar/Beam_group1"]["ping_time"].values.tolist()
+    assert latitude == [10.0 + n for n in range(len(pings))]
+
+
 @pytest.mark.parametrize("chosen", [[1], [3], [1, 3]])
 def test_azfp6_channels_get_the_settings_of_their_frequency(
     chosen: list[int], real_data: Path, tmp_path: Path
