@@ -10,23 +10,20 @@ import functools
 import importlib
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, TextIO
 
 import numpy as np
 
-from flows.walk.simrad.fields import ticks_to_times
+from flows.rawfile.collected_datagrams import CollectedDatagrams
 
 _int32 = struct.Struct("<i").unpack
 _times = struct.Struct("<2L").unpack_from
-_ticks = struct.Struct("<Q").unpack_from
 
 # Bytes of a length, of type and time, and of an untimed datagram's time.
 _LENGTH, _SHORTEST, _NO_TIME = 4, 16, bytes(8)
-# Bytes before the text of an NMEA datagram.
-_SENTENCES = {b"NME0": 12, b"NME1": 44}
 # The stages of an EK80's filters, as echopype names them.
 _STAGES = {1: "WBT", 2: "PC"}
 # Methods of the base of echopype's datagram parsers whose results depend on the arguments alone.
@@ -45,7 +42,8 @@ def speed_up_parser() -> None:
     reader: Any = importlib.import_module("echopype.convert.utils.ek_raw_io").RawSimradFile
     reader._read_next_dgram = with_two_reads(reader._read_next_dgram)  # noqa: SLF001
     parser: Any = importlib.import_module("echopype.convert.parse_base").ParseEK
-    parser._read_datagrams = with_sentences(parser._read_datagrams)  # noqa: SLF001
+    pings = parsers.SimradRawParser().header(0)
+    parser._read_datagrams = with_columns(parser._read_datagrams, pings)  # noqa: SLF001
     coding: Any = importlib.import_module("echopype.utils.coding")
     coding._encode_time_dataarray = with_plain_times(coding._encode_time_dataarray)  # noqa: SLF001
     ek80: Any = importlib.import_module("echopype.convert.set_groups_ek80").SetGroupsEK80
@@ -89,19 +87,18 @@ def with_known_parameters(
     return unpack
 
 
-def with_sentences(slow: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    """The method `slow` of echopype's parser, whose file adds the NMEA sentences to its lists.
+def with_columns(
+    slow: Callable[[Any, Any], None], pings: Sequence[tuple[str, str]]
+) -> Callable[[Any, Any], None]:
+    """The method `slow` of echopype's parser, whose file collects most datagrams by itself.
 
-    A file may have several times more of them than pings.
+    `pings` are the fields of a RAW0 datagram.
     """
 
     def read_datagrams(parser: Any, file: Any) -> None:  # noqa: ANN401 - echopype ships no types
-        file.sentences = parser.nmea
+        collected = CollectedDatagrams(parser, pings)
+        file.collected = collected
         slow(parser, file)
-        stamps = parser.nmea["timestamp"]
-        ticks = np.array([each for each in stamps if isinstance(each, int)], np.int64)
-        times = iter(ticks_to_times(ticks))
-        stamps[:] = [next(times) if isinstance(each, int) else each for each in stamps]
 
     return read_datagrams
 
@@ -110,26 +107,23 @@ def with_two_reads(slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The method `slow` of echopype's raw file, with two reads for a datagram instead of five.
 
     Whatever is not a whole datagram with a time is left to `slow`. While echopype's parser
-    reads, NMEA sentences go into its lists, with NT ticks instead of times, and the next
-    other datagram is returned.
+    reads, the next datagram that is not collected for it is returned.
     """
     # `file.read` would count datagrams.
     read = io.BufferedReader.read
 
     def read_next(file: Any) -> Any:  # noqa: ANN401 - echopype ships no types
-        lists: Any = getattr(file, "sentences", None)
+        collected: CollectedDatagrams | None = getattr(file, "collected", None)
         while (datagram := read_whole(file)) is not None:
-            start = _SENTENCES.get(datagram[:4], len(datagram) + 1)
-            is_sentence = lists is not None and start <= len(datagram)
-            if is_sentence:
-                lists["timestamp"].append(_ticks(datagram, 4)[0])
-                text = datagram[start:].strip(b"\x00")
-                lists["nmea_string"].append(str(text, "ascii", errors="replace"))
-            elif not file._return_raw:  # noqa: SLF001 - as in `slow`
+            is_taken = collected is not None and collected.take(datagram)
+            if not is_taken and not file._return_raw:  # noqa: SLF001 - as in `slow`
                 datagram = file._convert_raw_datagram(datagram, len(datagram) + 20)  # noqa: SLF001
             file._current_dgram_offset += 1  # noqa: SLF001
-            if not is_sentence:
+            if not is_taken:
                 return datagram
+        if collected is not None:
+            # Also at the file's end; what `slow` reads comes after it.
+            collected.add()
         return slow(file)
 
     def read_whole(file: Any) -> bytes | None:  # noqa: ANN401 - as above

@@ -109,6 +109,14 @@ STOPS: dict[str, Stop] = {
     "file, before the manifest": Stop(_MANIFEST_COMES, suffix=".nc"),
     "file, SIGTERM before it is put": Stop(_request("PUT", "out.nc"), suffix=".nc", by=_TERM),
     "file, SIGTERM before the manifest": Stop(_MANIFEST_COMES, suffix=".nc", by=_TERM),
+    "at the metadata of an array": Stop(_request("PUT", "/zarr.json", "/backscatter_r")),
+    "first, at the metadata of an array": Stop(
+        _request("PUT", "/zarr.json", "/backscatter_r"), first=True
+    ),
+    # While it encodes already.
+    "first, SIGTERM before it has the claim": Stop(
+        _request("PUT", ".claim.json"), by=_TERM, first=True
+    ),
     "disk, amid the writing": Stop(lambda m, _, n: m == "os.mkdir" and n == 3, "disk"),
     "disk, at the swap": Stop(_rename(0), "disk"),
     "disk, amid the swap": Stop(_rename(1), "disk"),

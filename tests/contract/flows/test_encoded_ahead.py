@@ -6,7 +6,7 @@ import dataclasses
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -14,6 +14,8 @@ import pytest
 from flows.conversion import OpenedRaw, open_raw, save
 from flows.core.outcomes import InvalidParameters, OutputClaimed
 from flows.core.source_version import SourceVersion
+from flows.encoding.codec_families import codec_family_of
+from flows.encoding.encoded_chunks import EncodedObject
 from flows.encoding.zarr_layers import is_metadata, layers_of
 from flows.publishing.claims import S3Claim
 from flows.publishing.publication import Published
@@ -74,12 +76,21 @@ def test_metadata_follows_what_it_opens(
     assert max(ended[key] for key in root) <= begun["out.zarr.manifest.json"]
 
 
-@pytest.mark.parametrize("chunks", [None, {"ping_time": 0}], ids=["encodes", "cannot encode"])
+def endless(_echodata: Any, put: Callable[[EncodedObject], None], **_: Any) -> dict[str, bytes]:
+    while True:
+        put(EncodedObject("c/0", bytes(2**20), keep=False))
+
+
+def failing(*_: Any, **_options: Any) -> dict[str, bytes]:
+    raise ValueError("cannot be encoded")
+
+
+@pytest.mark.parametrize("encode", [endless, failing])
 def test_a_run_without_the_claim_puts_nothing_and_encodes_no_more(
-    buckets: Buckets, chunks: Mapping[str, int] | None
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch, encode: Any
 ) -> None:
     it = opened(buckets)
-    it.request = it.request.model_copy(update={"chunks": chunks})
+    monkeypatch.setattr("flows.saving.stream_zarr", encode)
     claim = S3Claim(
         buckets.output, "out.zarr.claim.json", output="out.zarr", owner="other", source={}
     )
@@ -110,7 +121,9 @@ def test_an_output_that_was_published_meanwhile_is_replaced_in_the_other_codec_f
     done = save(it, quiet)
     assert isinstance(done, Published)
     assert done.manifest["output"]["codec_family"] == 1
-    assert len(stored(buckets)) == done.manifest["output"]["objects"]
+    objects = {key.removeprefix("out.zarr/"): body for key, body in stored(buckets).items()}
+    assert codec_family_of(objects["zarr.json"]) == 1
+    assert len(objects) == done.manifest["output"]["objects"]
 
 
 def test_where_remains_are_every_chunk_is_written(buckets: Buckets) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -99,6 +100,57 @@ def test_the_parsers_sentences_are_those_that_echopypes_own_reader_finds(
     assert parser.nmea["timestamp"] == [
         np.datetime64(each["timestamp"].replace(tzinfo=None), "ns") for each in own
     ]
+
+
+def _untimed(datagram: bytearray) -> None:
+    datagram[8:16] = bytes(8)
+
+
+def _without_samples(datagram: bytearray) -> None:
+    datagram[84:88] = bytes(4)
+
+
+def _of_angles_alone(datagram: bytearray) -> None:
+    datagram[18:20] = (2).to_bytes(2, "little")
+
+
+@pytest.mark.parametrize("edit", [None, _untimed, _without_samples, _of_angles_alone])
+@pytest.mark.parametrize("name", [name for name in REAL if name.startswith("ek60")])
+def test_the_parsers_pings_are_those_that_echopypes_own_reader_finds(
+    real_data: Path, tmp_path: Path, name: str, edit: Callable[[bytearray], None] | None
+) -> None:
+    """Also with pings and a sentence between others that the faster reader leaves to echopype."""
+    path = tmp_path / "ek60" / "edited.raw"
+    path.parent.mkdir()
+    content = bytearray((real_data / name).read_bytes())
+    for kind, number in (("RAW0", 3), ("RAW0", 4), ("NME0", 2)) if edit else ():
+        at = [found.start() for found in re.finditer(kind.encode(), content)][number] - 4
+        datagram = content[at : at + int.from_bytes(content[at : at + 4], "little") + 8]
+        if kind == "RAW0" or edit is _untimed:
+            assert edit is not None
+            edit(datagram)
+        content[at : at + len(datagram)] = datagram
+    path.write_bytes(content)
+    pings: defaultdict[str, defaultdict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    sentences: list[str] = []
+    for datagram, _ in read(own_reader(), path):
+        if isinstance(datagram, dict) and datagram["type"] == "RAW0":
+            time = np.datetime64(datagram["timestamp"].replace(tzinfo=None), "ns")
+            for field, value in {**datagram, "timestamp": time}.items():
+                pings[field][datagram["channel"]].append(value)
+        elif isinstance(datagram, dict) and datagram["type"] == "NME0":
+            sentences.append(datagram["nmea_string"])
+    parser = parsed(path)
+    assert parser.nmea["nmea_string"] == sentences
+    assert list(parser.ping_data_dict) == list(pings)
+    for field, channels in pings.items():
+        found = parser.ping_data_dict[field]
+        assert list(found) == list(channels)
+        for channel, values in channels.items():
+            np.testing.assert_equal(found[channel], values)
+            assert list(map(type, found[channel])) == list(map(type, values))
+    for channel, values in pings["timestamp"].items():
+        np.testing.assert_array_equal(parser.ping_time[channel], np.array(values))
 
 
 @pytest.mark.parametrize("name", [name for name in REAL if name.startswith("ek80")])
