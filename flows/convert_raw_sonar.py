@@ -19,7 +19,7 @@ from flows.core.public_uri import public_uri
 from flows.core.transient_faults import retry_step
 from flows.publishing.publication import Published, Skipped
 from flows.runs.failed_runs import failed_run, forget_outcome
-from flows.runs.failure_hooks import report_failure
+from flows.runs.failure_hooks import REPORTING
 from flows.runs.run_products import make_products_of
 from flows.runs.run_progress import ProgressArtifact, show_manifest
 from flows.runs.run_states import CONVERTING, completed_state, end_out_of_memory, this_run
@@ -68,14 +68,7 @@ def save_converted_file(opened: OpenedRaw | Skipped) -> Published | Skipped:
     return saved
 
 
-@flow(
-    name="convert-raw-sonar",
-    persist_result=False,
-    # The body validates them, and names the outcome.
-    validate_parameters=False,
-    on_failure=[report_failure],
-    on_crashed=[report_failure],
-)
+@flow(name="convert-raw-sonar", **REPORTING)
 def convert_raw_sonar(
     raw_file: str,
     sonar_model: str,

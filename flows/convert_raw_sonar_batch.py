@@ -30,7 +30,7 @@ from flows.runs.batch.batch_entries import (
 )
 from flows.runs.batch.isolated_tasks import RunnerName, dask_scheduler, run_isolated
 from flows.runs.failed_runs import failed_file, failed_run, forget_outcome
-from flows.runs.failure_hooks import report_failure
+from flows.runs.failure_hooks import REPORTING
 from flows.runs.run_products import make_products_of
 from flows.runs.run_progress import ProgressArtifact, show_manifest
 from flows.runs.run_states import CONVERTING, completed_state, out_of_memory, this_run
@@ -70,14 +70,7 @@ def convert_file(name: str, request: ConversionRequest | InvalidParameters) -> S
     return completed_state(saved)
 
 
-@flow(
-    name="convert-raw-sonar-batch",
-    persist_result=False,
-    # The body validates them, and names the outcome.
-    validate_parameters=False,
-    on_failure=[report_failure],
-    on_crashed=[report_failure],
-)
+@flow(name="convert-raw-sonar-batch", **REPORTING)
 def convert_raw_sonar_batch(
     files: list[dict[str, Any]],
     max_workers: PositiveInt | None = None,

@@ -146,3 +146,12 @@ def _request(parameters: Mapping[str, Any]) -> ConversionRequest | None:
         return ConversionRequest(**parameters)
     except (InvalidParameters, TypeError):
         return None
+
+
+# Options of both flows; their bodies validate the parameters, and name the outcome.
+REPORTING: dict[str, Any] = {
+    "persist_result": False,
+    "validate_parameters": False,
+    "on_failure": [report_failure],
+    "on_crashed": [report_failure],
+}

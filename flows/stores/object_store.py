@@ -49,20 +49,12 @@ class StoredObject:
 
 
 @dataclass(frozen=True)
-class StoredObjectHead:
-    """Size in bytes, entity tag without quotes, and version of the current object."""
-
-    size: int
-    etag: str
-    version_id: str | None
-
-
-@dataclass(frozen=True)
 class ObjectEntry:
-    """An entry of a listing: size in bytes and entity tag without quotes."""
+    """Size in bytes, entity tag without quotes, and the version, which a listing does not have."""
 
     size: int
     etag: str
+    version_id: str | None = None
 
 
 def error_code(error: ClientError) -> tuple[int, str]:
@@ -188,7 +180,7 @@ class ObjectStore:
 
         return retrying(read, attempts=5)
 
-    def head(self, key: str) -> StoredObjectHead | None:
+    def head(self, key: str) -> ObjectEntry | None:
         """Size, entity tag and version of the current object, or None if it does not exist."""
         try:
             answer = self.client.head_object(Bucket=self.bucket, Key=key)
@@ -196,7 +188,7 @@ class ObjectStore:
             if error_code(error)[0] == 404:
                 return None
             raise
-        return StoredObjectHead(
+        return ObjectEntry(
             answer["ContentLength"], answer["ETag"].strip('"'), answer.get("VersionId")
         )
 

@@ -21,7 +21,7 @@ _SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setupt
 ROOMS = [name[:-1] for name in _SETTINGS["packages"]["find"]["include"] if name != "echodrop*"]
 NAMES = (*ROOMS, *_SETTINGS["py-modules"])
 IMPORTS = re.compile(rf"^\s*(from|import) ({'|'.join(NAMES)})\b", re.MULTILINE)
-DATA = {".json", ".toml", ".txt", ".html", ".js", ".css", ".svg"}
+DATA = {".json", ".toml", ".txt", ".html", ".js", ".css", ".svg", ".md"}
 
 # One worker builds it.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
