@@ -21,13 +21,12 @@ from operations.catalog.reading import (
     FOLDER,
     STATE,
     CatalogState,
-    Progress,
     Reading,
     load_state,
     read_changes,
 )
 from operations.catalog.stac import documents
-from operations.clients.parallel import in_parallel
+from operations.clients.parallel import Progress, in_parallel
 
 GALLERY = f"{FOLDER}gallery.json"
 GALLERY_VERSION = 1

@@ -205,7 +205,7 @@ def _recent(
         print_json(tally.summary() | health_as_json(health), console.file)
     else:
         tally.print(console, reconciliation.now)
-    return int(tally.needs_attention or any(line.is_fault for line in health))
+    return int(bool(tally.needing_attention) or any(line.is_fault for line in health))
 
 
 def _health(services: OperationsServices) -> Iterator[HealthLine]:
