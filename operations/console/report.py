@@ -37,12 +37,7 @@ def age(since: datetime | None, now: datetime) -> str:
 
 @dataclass
 class FindingTally:
-    """Counts of every class, and the oldest uploads of each.
-
-    Attributes:
-        done: how many fixes succeeded.
-        notes: how many findings have each note.
-    """
+    """Counts of every class, and the oldest uploads of each; `done` counts fixes that succeeded."""
 
     shown: int = 10
     counts: Counter[Kind] = field(default_factory=Counter)
