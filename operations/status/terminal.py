@@ -212,7 +212,7 @@ def _health(services: OperationsServices) -> Iterator[HealthLine]:
     sqs = services.sqs
     return health_lines(
         services.rules,
-        services.runs.health,
+        services.runs.ask_now,
         lambda url: messages_in(sqs, url),
         {QUEUE: os.environ.get(QUEUE_URL), DEAD_LETTERS: os.environ.get(DEAD_LETTERS_URL)},
         datetime.now(UTC),
