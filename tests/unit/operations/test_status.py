@@ -22,7 +22,7 @@ from operations.inventory.listings import read_manifest_of
 from operations.inventory.upload_inspection import Scope, UploadInspector
 from operations.reconcile.reconciliation import Reconciliation
 from operations.status.health import DEAD_LETTERS, QUEUE, HealthLine, health_lines
-from operations.status.terminal import Status
+from operations.status.terminal import recent_findings
 from operations.status.upload import FollowedUpload, follow
 from tests.unit.operations.conftest import FakeInbox, HealthyPrefect
 
@@ -33,7 +33,7 @@ def status_of(
     world: FakeInbox, window: timedelta, *, later: timedelta, prefix: str = ""
 ) -> dict[str, Kind]:
     reconciliation = Reconciliation(world.services, Scope(prefix), now=datetime.now(UTC) + later)
-    found = list(Status(reconciliation, window).findings())
+    found = list(recent_findings(reconciliation, window))
     by_key = {each.uri.split("/", 3)[3]: each.kind for each in found}
     assert len(by_key) == len(found), "something is listed twice"
     return by_key
