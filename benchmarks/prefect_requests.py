@@ -135,7 +135,8 @@ def _worker(server: FlowRunServer, cloud: PrefectCloud, minutes: float) -> None:
 def _watchdog(cloud: PrefectCloud) -> None:
     """The requests of one invocation: those of the check and of the brake."""
     now = datetime.now(UTC)
-    PrefectLook(cloud.url, _BEARER, "benchmark", now, timedelta(minutes=15)).metrics()
+    http = PrefectHttp(cloud.url, _BEARER, timeout=5)
+    PrefectLook(http, "benchmark", now, timedelta(minutes=15)).metrics()
     pool = WorkPool(PrefectHttp(cloud.url, _BEARER), "benchmark")
     observe(pool, BrakeLimits(1.0, None), now, None)
 

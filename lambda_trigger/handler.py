@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 from lambda_trigger.clients.aws_api import AwsApi
 from lambda_trigger.clients.clock import RESERVE, Deadline
@@ -27,18 +27,6 @@ BATCH_SECONDS = 8.0
 BATCH_SHARE = 0.25
 
 
-class LambdaContext(Protocol):
-    """The part of Lambda's context object that the handler uses."""
-
-    aws_request_id: str
-    function_name: str
-    invoked_function_arn: str
-    memory_limit_in_mb: int
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return the milliseconds left for the invocation."""
-
-
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """The services that the handler uses; `stack` is a dimension of its metrics."""
@@ -49,7 +37,7 @@ class Dependencies:
     prefect: PrefectApi
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's
     """Handle one Lambda event.
 
     The first event reads the settings. If they are wrong, this raises: Lambda
@@ -61,7 +49,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return answer
 
 
-def _invoke(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def _invoke(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's
     deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - RESERVE)
     started = time.perf_counter()
     cold = not _deps.cache_info().currsize

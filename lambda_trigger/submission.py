@@ -46,7 +46,7 @@ from task_sizes import size_for
 # The state of a run whose file or sidecar was in an archive tier (flows/core/outcomes.py, Archived).
 ARCHIVED = "Archived"
 RESTORED_MESSAGE = "the file was in an archive tier and can be read again"
-UNREADABLE: dict[str, Outcome] = {
+UNREADABLE: dict[Unreadable, Outcome] = {
     "gone": Ignored(Reason.SUPERSEDED, "the object is gone"),
     "replaced": Ignored(Reason.SUPERSEDED, "the object was replaced; the newer one is notified"),
     "empty": Rejected(Reason.EMPTY, "the object is empty"),
@@ -106,8 +106,8 @@ class Submission:
         found = self.storage.read_head(
             upload.bucket, upload.key, etag=upload.etag, count=HEAD_BYTES, deadline=self.deadline
         )
-        if isinstance(found, Unreadable):
-            return upload, UNREADABLE[found.why]
+        if not isinstance(found, ObjectHead):
+            return upload, UNREADABLE[found]
         if upload.version_id not in {None, "null", found.version_id}:
             return upload, Ignored(
                 Reason.SUPERSEDED,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Self
 
@@ -79,15 +79,9 @@ class BrakeNote:
             return False
         return now - self.pulled_at[self.latest.causes[0]] < HOUR
 
-    def with_state(self, state: State) -> Self:
-        """The same note with another state."""
-        return replace(self, state=state)
-
     def text(self) -> str:
         """The note as JSON."""
-        latest = self.latest and {"causes": self.latest.causes, "why": self.latest.why}
-        times = {cause: time.isoformat() for cause, time in self.pulled_at.items()}
-        return json.dumps({"state": self.state, "latest": latest, "pulled_at": times})
+        return json.dumps(asdict(self), default=datetime.isoformat)
 
     @classmethod
     def of(cls, text: str) -> Self:

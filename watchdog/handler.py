@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -86,7 +86,9 @@ def handler(event: object, context: object) -> dict[str, float]:
     faults: list[Exception] = []
     settings = read_settings(os.environ)
     for result in look(settings, services, now):
-        facts = {**result.facts, **_fault_facts(result.faults)}
+        facts = {**result.facts}
+        if result.faults:
+            facts["faults"] = [f"{type(fault).__name__}: {fault}" for fault in result.faults]
         now_ms = int(now.timestamp() * 1000)
         sys.stdout.write(emf_line(settings.stack, result.metrics, facts, now_ms) + "\n")
         sys.stdout.flush()
@@ -111,29 +113,29 @@ def look(
 
 def _queues(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
     del now
-    return PartResult({"DeadLetters": _messages(services.sqs, settings.dead_letter_urls)})
+    queues: list[dict[Any, str]] = [
+        {**services.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]}
+        for url in settings.dead_letter_urls
+    ]
+    letters = sum(int(counts[name]) for counts in queues for name in _QUEUE_COUNTS)
+    return PartResult({"DeadLetters": letters})
 
 
 def _prefect(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
-    check = PrefectLook(
-        settings.prefect_api_url,
-        _authorization(settings, services),
-        settings.work_pool,
-        now,
-        timedelta(seconds=settings.look_back_seconds),
-    )
+    http, look_back = _http(settings, services), timedelta(seconds=settings.look_back_seconds)
+    check = PrefectLook(http, settings.work_pool, now, look_back)
     try:
         return PartResult({"PrefectReachable": 1, **check.metrics()})
     except PrefectUnreachableError as error:
         return PartResult({"PrefectReachable": 0}, {"prefect": str(error)})
 
 
-def _authorization(settings: WatchdogSettings, services: WatchdogClients) -> str | None:
-    if not settings.prefect_secret_arn:
-        return None
-    secret = services.secrets.get_secret_value(SecretId=settings.prefect_secret_arn)
-    fields = json.loads(secret["SecretString"])
-    return authorization(fields.get("api_key"), fields.get("auth_string"))
+def _http(settings: WatchdogSettings, services: WatchdogClients) -> PrefectHttp:
+    fields = {}
+    if arn := settings.prefect_secret_arn:
+        fields = json.loads(services.secrets.get_secret_value(SecretId=arn)["SecretString"])
+    header = authorization(fields.get("api_key"), fields.get("auth_string"))
+    return PrefectHttp(settings.prefect_api_url, header, timeout=5)
 
 
 def _incidents(settings: WatchdogSettings, services: WatchdogClients, now: datetime) -> PartResult:
@@ -168,8 +170,7 @@ def _brake(settings: WatchdogSettings, services: WatchdogClients, now: datetime)
             spend = spend_of_month(services.budgets, settings.budget_arn)
         except (ClientError, BotoCoreError) as error:
             faults.append(error)
-    api = PrefectHttp(settings.prefect_api_url, _authorization(settings, services), timeout=5)
-    pool = WorkPool(api, settings.work_pool)
+    pool = WorkPool(_http(settings, services), settings.work_pool)
     try:
         seen = observe(pool, limits, now, spend)
     except PrefectUnreachableError as error:
@@ -183,20 +184,6 @@ def _brake(settings: WatchdogSettings, services: WatchdogClients, now: datetime)
     runs = {} if seen.runs is None else {"RunsStarted": seen.runs}
     facts = {} if spend is None else {"spend_of_month": spend.actual, "budget": spend.budget}
     return PartResult({"BrakePulled": int(is_pulled), **runs}, facts, faults)
-
-
-def _fault_facts(faults: Sequence[Exception]) -> dict[str, object]:
-    texts = [f"{type(fault).__name__}: {fault}" for fault in faults]
-    return {"faults": texts} if texts else {}
-
-
-def _messages(sqs: SQSClient, urls: Iterable[str]) -> int:
-    counts = 0
-    for url in urls:
-        answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        attributes = {str(name): value for name, value in answer["Attributes"].items()}
-        counts += sum(int(attributes[name]) for name in _QUEUE_COUNTS)
-    return counts
 
 
 def _settle(

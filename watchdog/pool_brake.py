@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,7 @@ def brake(
     """
     note = notes.read()
     if note.state == "pulled" and not seen.is_paused:
-        note = note.with_state("released")
+        note = replace(note, state="released")
         notes.write(note)
     pull = pull_due(limits, seen, note)
     if pull is None:
@@ -143,7 +143,7 @@ def brake(
         notes.write(note)
     pool.pause()
     publish(f"Brake: work pool {pool.name} is paused"[:_SUBJECT_LENGTH], message(pull, pool, note))
-    notes.write(note.with_state("pulled"))
+    notes.write(replace(note, state="pulled"))
     return True
 
 

@@ -47,10 +47,9 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True)
 class PrefectLook:
-    """One check of Prefect's API at `url`, at the time `now`."""
+    """One check of Prefect's API, at the time `now`."""
 
-    url: str
-    authorization: str | None
+    http: PrefectHttp
     work_pool: str
     now: datetime
     look_back: timedelta
@@ -126,15 +125,11 @@ class PrefectLook:
         return page
 
     @cached_property
-    def _http(self) -> PrefectHttp:
-        return PrefectHttp(self.url, self.authorization, timeout=5)
-
-    @cached_property
     def _deadline(self) -> float:
         return time.monotonic() + PATIENCE
 
     def _ask(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-        return self._http.ask("POST", path, body, patience=self._deadline - time.monotonic())
+        return self.http.ask("POST", path, body, patience=self._deadline - time.monotonic())
 
 
 def failed_files(run: Mapping[str, Any]) -> Counter[str]:

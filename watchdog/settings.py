@@ -17,16 +17,12 @@ class WatchdogSettings:
     """What to check, and where to send messages.
 
     Attributes:
-        prefect_api_url: ends in `/api`, or names a workspace of Prefect Cloud.
         prefect_secret_arn: ARN of the secret with the credential; None for no credential.
-        incidents: bucket and prefix of the incidents; the prefix ends in a slash.
-        alert_topic: ARN of the topic for faults of the system.
-        notice_topic: ARN of the topic for faulty files.
+        incidents, brake_note: bucket and prefix; the prefix ends in a slash.
+        alert_topic, notice_topic: ARNs of the topics for faults of the system, and for faulty files.
         quiet_hours: for each prefix of the inbox, the maximum hours without an upload.
         look_back_seconds: runs that ended within this time count as just ended. It is several
             times the interval of the checks, so that a failed check hides no run.
-        brake: limits above which the work pool is paused.
-        brake_note: bucket and prefix of the brake's note, as those of the incidents.
         budget_arn: ARN of the month's budget; None if there is none.
     """
 

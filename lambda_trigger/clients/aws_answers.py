@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 from lambda_trigger.clients.http_client import Reply, Request, error_of, excerpt
 from lambda_trigger.clients.transport_errors import RefusedError
@@ -29,11 +30,8 @@ class ObjectHead:
     last_modified: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An object that cannot be read: `why` is gone, replaced, empty or archived."""
-
-    why: str
+# Why an object cannot be read.
+Unreadable = Literal["gone", "replaced", "empty", "archived"]
 
 
 def object_head(reply: Reply) -> ObjectHead:

@@ -66,13 +66,13 @@ class AwsApi:
         code = error_code(reply)
         # 409 means that the object is being replaced; the retry gets one of the other answers.
         if reply.status == 404 and code in {"NoSuchKey", "NoSuchVersion"}:
-            return Unreadable("gone")
+            return "gone"
         if reply.status == 412:
-            return Unreadable("replaced")
+            return "replaced"
         if reply.status == 416:
-            return Unreadable("empty")
+            return "empty"
         if code == "InvalidObjectState":
-            return Unreadable("archived")
+            return "archived"
         raise error_of(request, reply)
 
     def tags(self, bucket: str, key: str, deadline: Deadline) -> dict[str, str]:

@@ -9,19 +9,12 @@ version is compared and unknown fields are ignored.
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote_plus
 
-from lambda_trigger.decisions.notification_fields import (
-    MalformedError,
-    echodrop_fields,
-    etag_of,
-    object_in,
-    optional_text,
-    size_in,
-    text_in,
-)
 from lambda_trigger.decisions.outcomes import (
+    LANES,
+    LIVE,
     RESTORED,
     S3_RESTORED,
     Ignored,
@@ -30,12 +23,10 @@ from lambda_trigger.decisions.outcomes import (
     Upload,
 )
 
+_T = TypeVar("_T")
 MAX_NESTING = 16
 
-S3_NOT_AN_UPLOAD = {
-    "ObjectRemoved": Reason.DELETED,
-    "LifecycleExpiration": Reason.DELETED,
-}
+S3_NOT_AN_UPLOAD = {"ObjectRemoved": Reason.DELETED, "LifecycleExpiration": Reason.DELETED}
 # A completed restore makes an archived object readable, so a file that was uploaded
 # to an archive class can start then. If it was converted before, its identity finds
 # that run. The stack's rule and its event archive match only these two types. A copy
@@ -45,6 +36,10 @@ S3_NOT_AN_UPLOAD = {
 # cannot be read.
 EVENTBRIDGE_UPLOADS = ("Object Created", RESTORED)
 SNS_HANDSHAKES = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
+
+
+class MalformedError(ValueError):
+    """The body is not a notification; the message says what is wrong."""
 
 
 class Judged(NamedTuple):
@@ -145,10 +140,10 @@ def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
     version = str(record.get("eventVersion", "2.0"))
     if version.split(".", maxsplit=1)[0] != "2":
         raise MalformedError(f"an S3 event of version {version!r}; supported is 2.x")
-    event_name = text_in(record, "eventName").removeprefix("s3:")
-    bucket = text_in(object_in(record["s3"], "bucket"), "name")
-    item = object_in(record["s3"], "object")
-    quoted_key = text_in(item, "key")
+    event_name = _field(record, "eventName", str).removeprefix("s3:")
+    bucket = _field(_field(record["s3"], "bucket", dict), "name", str)
+    item = _field(record["s3"], "object", dict)
+    quoted_key = _field(item, "key", str)
     try:
         key = unquote_plus(quoted_key, errors="strict")
     except UnicodeDecodeError as error:
@@ -157,14 +152,14 @@ def _from_s3(record: dict[str, Any], envelope: str) -> Notice:
     upload = Upload(
         bucket=bucket,
         key=key,
-        size=size_in(item),
-        etag=etag_of(item.get("eTag")),
-        version_id=optional_text(item.get("versionId")),
+        size=_size_in(item),
+        etag=_text(item.get("eTag")),
+        version_id=_text(item.get("versionId")),
         event_name=event_name,
         event_time=str(record.get("eventTime", "")),
         request_id=str(response.get("x-amz-request-id", "")) if isinstance(response, dict) else "",
         envelope=envelope + "s3",
-        **echodrop_fields(record),
+        **_echodrop_fields(record),
     )
     if event_name.startswith("ObjectCreated:") or event_name == S3_RESTORED:
         return upload
@@ -178,28 +173,72 @@ def _from_eventbridge(event: dict[str, Any], envelope: str) -> Notice:
         return TaskStopped(event)
     if source != "aws.s3":
         raise MalformedError(f"an EventBridge event from {source!r}, not from aws.s3")
-    detail = object_in(event, "detail")
+    detail = _field(event, "detail", dict)
     version = str(detail.get("version", "0"))
     if version.split(".", maxsplit=1)[0] != "0":
         raise MalformedError(f"an EventBridge detail of version {version!r}; supported is 0")
-    item = object_in(detail, "object")
+    item = _field(detail, "object", dict)
     upload = Upload(
-        bucket=text_in(object_in(detail, "bucket"), "name"),
+        bucket=_field(_field(detail, "bucket", dict), "name", str),
         # EventBridge does not encode keys: '+' and '%' are literal.
-        key=text_in(item, "key"),
-        size=size_in(item),
-        etag=etag_of(item.get("etag")),
-        version_id=optional_text(item.get("version-id")),
+        key=_field(item, "key", str),
+        size=_size_in(item),
+        etag=_text(item.get("etag")),
+        version_id=_text(item.get("version-id")),
         event_name=detail_type,
         event_time=str(event.get("time", "")),
         request_id=str(detail.get("request-id", "")),
         envelope=envelope + "eventbridge",
-        **echodrop_fields(detail),
+        **_echodrop_fields(detail),
     )
     if detail_type in EVENTBRIDGE_UPLOADS:
         return upload
     reason = Reason.DELETED if detail_type == "Object Deleted" else Reason.NOT_AN_UPLOAD
     return Judged(upload, Ignored(reason, detail_type))
+
+
+def _field(value: dict[str, Any], name: str, kind: type[_T]) -> _T:
+    """Return the value, not an empty text, that a notification must have under this name."""
+    found = value.get(name)
+    if not isinstance(found, kind) or found == "":
+        raise MalformedError(f"a notification without {name!r}")
+    return found
+
+
+def _text(value: object) -> str | None:
+    """Return a text that is not empty, without an entity tag's quotes."""
+    return value.strip('"') if isinstance(value, str) and value else None
+
+
+def _size_in(item: dict[str, Any]) -> int | None:
+    size = item.get("size")
+    if size is not None and not _is_whole(size):
+        raise MalformedError(f"the size is not a number of bytes: {size!r}")
+    return size
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _echodrop_fields(holder: dict[str, Any]) -> dict[str, Any]:
+    """Read the fields that echodrop adds to a notification."""
+    ours = holder.get("echodrop")
+    ours = ours if isinstance(ours, dict) else {}
+    generation, after = ours.get("generation", 0), ours.get("after", "")
+    lane = ours.get("lane", LIVE)
+    if not _is_whole(generation):
+        raise MalformedError(f"the generation is not a whole number: {generation!r}")
+    # Treated as live, a whole backfill would run before today's uploads.
+    if lane not in LANES:
+        raise MalformedError(f"the lane is not one of {', '.join(LANES)}: {lane!r}")
+    return {
+        "generation": generation,
+        "lane": lane,
+        "is_repair": (ours.get("repair") or ours.get("mends")) is True,  # former name
+        "allow_partial": ours.get("allow_partial") is True,
+        "after": after if isinstance(after, str) else "",
+    }
 
 
 def _malformed(detail: str) -> Notice:

@@ -56,19 +56,18 @@ class RulesTable:
         self,
         table: dict[str, Any],
         name: str,
-        default: float | None,
+        default: float,
         section: str,
-        index: int = 0,
         *,
         whole: bool = False,
     ) -> float:
-        """Read a number above 0; with the default None it is required. Raises RulesError."""
+        """Read a number above 0. Raises RulesError."""
         value = table.get(name, default)
         kinds = int if whole else (int, float)
         # not > 0 is also true of nan.
         if isinstance(value, bool) or not isinstance(value, kinds) or not value > 0:
             kind = "whole number" if whole else "number"
-            self.wrong(name, f"{name} must be a {kind} above 0", section, index)
+            self.wrong(name, f"{name} must be a {kind} above 0", section)
         return float(value) if not whole else value
 
     def only(

@@ -91,13 +91,8 @@ class WantedConversions:
 class Backfill:
     """Sends one archive through the trigger's queue.
 
-    Attributes:
-        rules: rules of the inbox; uploads that they ignore or reject are counted, not sent.
-        pace: uploads a second.
-        limit: most uploads that this call sends.
-        together: most uploads in a message.
-        wanted: the generation to request for an object, or why it needs no conversion;
-            called in several threads.
+    Uploads that the rules ignore or reject are counted, not sent. `wanted` is the generation to
+    request for an object, or why it needs no conversion; it is called in several threads.
     """
 
     rules: Rules

@@ -20,15 +20,10 @@ class CheckpointError(ValueError):
 
 @dataclass
 class Checkpoint:
-    """What a backfill has sent, and the `place` to resume at.
+    """What a backfill has sent, and the `place` to resume at, '' at the beginning.
 
-    Attributes:
-        content: the content that `place` refers to, see `archive_items`.
-        place: where to resume, see `archive_items`; '' at the beginning.
-        bytes: total size of the uploads, as far as it is known.
-        left_out: number of uploads that the rules ignore, by reason.
-        refused: number of uploads that the rules reject, by reason.
-        skipped: number of uploads that need no conversion, by reason.
+    `content` is what `place` refers to, see `archive_items`; `bytes` are known sizes. Uploads are counted by the
+    reason why the rules ignore (`left_out`) or reject (`refused`) them, or they need no conversion.
     """
 
     path: Path

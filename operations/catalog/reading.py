@@ -11,7 +11,6 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +24,7 @@ from flows.core.locations import (
 )
 from operations.catalog.facts import Facts, FactsUnreadableError, failure_facts, output_facts
 from operations.catalog.places import FolderListing, Place
-from operations.clients.parallel import in_parallel
+from operations.clients.parallel import Progress, in_parallel
 
 FOLDER = "catalog/"
 STATE = f"{FOLDER}state.json.gz"
@@ -33,9 +32,6 @@ STATE = f"{FOLDER}state.json.gz"
 VERSION = 1
 
 _PRODUCTS = {"picture": PICTURE_SUFFIX, "thumbnail": THUMBNAIL_SUFFIX}
-
-# The current activity, how much of it is done, and the total (None: unknown).
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass

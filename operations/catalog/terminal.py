@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,15 @@ def catalog(
         return print_error(OSError(f"{named}: {error}"))
     except (ValueError, *UNAVAILABLE) as error:
         return print_error(error)
-    unreadable = update.reading.unreadable
+    unreadable = update.unreadable
     if as_json:
-        print_json({"catalog": root.uri + FOLDER, **update.as_json()})
+        print_json({"catalog": root.uri + FOLDER, **asdict(update)})
         return 1 if unreadable else 0
     console = Console(soft_wrap=True, highlight=False, markup=False)
     would = "would be " if dry_run else ""
     console.print(
         f"{root.uri}{FOLDER}: {update.outputs:,} outputs and {update.failed:,} failed uploads,"
-        f" of which {update.reading.read:,} are new or changed; {update.reading.removed:,} are gone"
+        f" of which {update.read:,} are new or changed; {update.gone:,} are gone"
     )
     console.print(f"{update.written:,} files {would}written, {update.removed:,} {would}removed")
     for path, why in unreadable.items():

@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any
 
 from operations.catalog.facts import comma_separated, json_bytes, parquet
 from operations.catalog.places import ChangedMeanwhileError, Place
@@ -22,13 +21,12 @@ from operations.catalog.reading import (
     FOLDER,
     STATE,
     CatalogState,
-    Progress,
     Reading,
     load_state,
     read_changes,
 )
 from operations.catalog.stac import documents
-from operations.clients.parallel import in_parallel
+from operations.clients.parallel import Progress, in_parallel
 
 GALLERY = f"{FOLDER}gallery.json"
 GALLERY_VERSION = 1
@@ -43,27 +41,18 @@ _NOT_FOR_THE_PAGE = {"etag", "channel_ids", "frequencies", "dimensions"}
 class CatalogUpdate:
     """What an update did, or would do.
 
-    `outputs` and `failed` count what the catalogue has, `written` and `removed` its files that
-    changed.
+    `outputs` and `failed` count what the catalogue has, `read` and `gone` those of them that are new
+    or changed, and that were removed; `unreadable` says by path why manifests and reports are left
+    out; `written` and `removed` count its files that changed.
     """
 
     outputs: int
     failed: int
-    reading: Reading
-    written: int
-    removed: int
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON values."""
-        return {
-            "outputs": self.outputs,
-            "failed": self.failed,
-            "read": self.reading.read,
-            "gone": self.reading.removed,
-            "unreadable": self.reading.unreadable,
-            "written": self.written,
-            "removed": self.removed,
-        }
+    read: int
+    gone: int
+    unreadable: dict[str, str]
+    written: int = 0
+    removed: int = 0
 
 
 def update_catalog(
@@ -94,9 +83,10 @@ def _write(
     place: Place, state: CatalogState, reading: Reading, *, dry_run: bool, progress: Progress
 ) -> CatalogUpdate:
     gone = {path for path in reading.listing if _OURS.fullmatch(path)}
-    counts = (len(state.outputs), len(state.failed))
+    known_now = (len(state.outputs), len(state.failed))
+    update = CatalogUpdate(*known_now, reading.read, reading.removed, reading.unreadable)
     if not reading.changed and _is_whole(state, reading.listing, gone):
-        return CatalogUpdate(*counts, reading, 0, 0)
+        return update
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     known, changed, stale = state.written, 0, dict(state.written)
     state.written = {}
@@ -124,7 +114,7 @@ def _write(
         place.delete(sorted(gone))
         state.made_at, state.software = now, metadata.version("echodrop")
         place.write(STATE, state.as_bytes(), "application/gzip", replaces=state.version)
-    return CatalogUpdate(*counts, reading, changed, len(gone))
+    return replace(update, written=changed, removed=len(gone))
 
 
 def _is_whole(state: CatalogState, listing: Mapping[str, str], ours: set[str]) -> bool:
@@ -142,13 +132,9 @@ def _files(state: CatalogState, uri: str) -> Iterator[tuple[str, str, bytes]]:
     for path, document in documents(outputs, uri):
         kind = "application/geo+json" if document["type"] == "Feature" else "application/json"
         yield path, kind, json_bytes(document)
-    made: tuple[tuple[str, str, Callable[[], bytes]], ...] = (
-        ("outputs.parquet", "application/vnd.apache.parquet", lambda: parquet(outputs)),
-        ("outputs.csv", "text/csv; charset=utf-8", lambda: comma_separated(outputs)),
-        ("gallery.json", "application/json", lambda: gallery_bytes(state)),
-    )
-    for name, kind, make in made:
-        yield FOLDER + name, kind, make()
+    yield f"{FOLDER}outputs.parquet", "application/vnd.apache.parquet", parquet(outputs)
+    yield f"{FOLDER}outputs.csv", "text/csv; charset=utf-8", comma_separated(outputs)
+    yield GALLERY, "application/json", gallery_bytes(state)
 
 
 def gallery_bytes(state: CatalogState) -> bytes:

@@ -13,6 +13,9 @@ B = TypeVar("B")
 
 THREADS = 32
 
+# Called with the current activity, how much of it is done, and the total (None: unknown).
+Progress = Callable[[str, int, int | None], None]
+
 
 def in_parallel(call: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     """Yield `call(item)` for each item, in order; at most four items a thread are held at once.

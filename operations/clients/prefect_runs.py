@@ -12,10 +12,13 @@ from flows.core.run_ends import FAILED, OUTCOME_TAG
 from lambda_trigger.decisions.wording import counted
 from operations.clients.batch_files import BATCH, entries_of, files_of, in_batches, run_facts
 from operations.clients.prefect_api import PAGE, RateLimitedPrefectApi, run_page
-from operations.clients.prefect_health import PrefectFacts, prefect_facts
 from operations.findings.findings import ChangeResult, RunFacts
 
 FLOW = "convert-raw-sonar"
+# The flow of `echodrop draw s3://…`.
+DRAWING_FLOW = "make-products"
+# Seconds after which a request is not repeated.
+_PATIENCE = 5.0
 WITH_TASKS = ("PENDING", "RUNNING", "CANCELLING")
 UNFINISHED = ("SCHEDULED", "PAUSED", *WITH_TASKS)
 FAILED_OR_CRASHED = ("FAILED", "CRASHED")
@@ -91,9 +94,9 @@ class PrefectRuns:
             first = next(iter(entries_of(run)), {})
             yield replace(run_facts(run), in_batch=True, raw_file=str(first.get("raw_file") or ""))
 
-    def health(self, deployments: Collection[str]) -> PrefectFacts:
-        """The health of these deployments and their pools; see `prefect_health`."""
-        return prefect_facts(self._api, deployments)
+    def ask_now(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - any JSON
+        """Ask Prefect's API for the sake of somebody who waits for the answer."""
+        return self._api.ask(method, path, body, patience=_PATIENCE)
 
     def states(self, run_id: str) -> list[tuple[datetime, str, str]]:
         """Time, name and message of each state that a run has had, in order."""

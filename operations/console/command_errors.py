@@ -31,15 +31,11 @@ def print_error(error: Exception) -> int:
     """
     if isinstance(error, BrokenPipeError):
         raise error
-    Console(stderr=True).print(
-        _sentence(error), style="red", markup=False, highlight=False, soft_wrap=True
-    )
-    return EXIT_CODE
-
-
-def _sentence(error: Exception) -> str:
+    text = str(error)
     details = error.response.get("Error", {}) if isinstance(error, ClientError) else {}
     if details.get("Code") == "NoSuchBucket":
-        name = str(details.get("BucketName", ""))
-        return f"bucket {name} does not exist: correct the rules document, or create it"
-    return str(error)
+        name = details.get("BucketName", "")
+        text = f"bucket {name} does not exist: correct the rules document, or create it"
+    err = Console(stderr=True)
+    err.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    return EXIT_CODE

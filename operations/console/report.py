@@ -37,12 +37,7 @@ def age(since: datetime | None, now: datetime) -> str:
 
 @dataclass
 class FindingTally:
-    """Counts of every class, and the oldest uploads of each.
-
-    Attributes:
-        done: how many fixes succeeded.
-        notes: how many findings have each note.
-    """
+    """Counts of every class, and the oldest uploads of each; `done` counts fixes that succeeded."""
 
     shown: int = 10
     counts: Counter[Kind] = field(default_factory=Counter)
@@ -81,9 +76,13 @@ class FindingTally:
         self.done += result.done
 
     @property
-    def needs_attention(self) -> bool:
-        """Whether any finding needs attention."""
-        return any(count and kind in NEEDS_ATTENTION for kind, count in self.counts.items())
+    def needing_attention(self) -> dict[str, int]:
+        """Counts of the classes that need attention, fixed just now or not."""
+        return {
+            kind.value: self.counts[kind]
+            for kind in Kind
+            if self.counts[kind] and kind in NEEDS_ATTENTION
+        }
 
     def oldest(self, kind: Kind) -> list[UploadFinding]:
         """The oldest of a class, at most `shown` of them."""
@@ -94,7 +93,7 @@ class FindingTally:
         """The counts by class and by fix, as JSON values."""
         return {
             "counts": {kind.value: self.counts[kind] for kind in Kind if self.counts[kind]},
-            "needs_attention": self.needs_attention,
+            "needs_attention": bool(self.needing_attention),
             "fixed": dict(self.fixes),
             **({"notes": dict(self.notes)} if self.notes else {}),
         }

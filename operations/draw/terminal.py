@@ -23,15 +23,13 @@ from flows.products.jobs.product_jobs import ProductJob, is_current
 from operations.catalog.places import Place, place_at
 from operations.catalog.reading import folders_below
 from operations.clients.connections import prefect_api
-from operations.clients.parallel import in_parallel
+from operations.clients.parallel import Progress, in_parallel
 from operations.clients.prefect_api import RateLimitedPrefectApi
-from operations.clients.prefect_health import DRAWING_FLOW
-from operations.clients.prefect_runs import UNFINISHED, WITH_TASKS
+from operations.clients.prefect_runs import DRAWING_FLOW, UNFINISHED, WITH_TASKS
 from operations.console.command_errors import INTERRUPTED, UNAVAILABLE, print_error
 from operations.console.options import Json, PrefectRate, Stack, complete_settings
 from operations.console.printing import print_json, progress_bar
 from operations.findings.output_state import ManifestUnreadableError, manifest_facts
-from operations.inventory.stock_taking import Progress
 
 _SUFFIXES = tuple(OUTPUT_SUFFIXES.values())
 _MANIFESTS = tuple(suffix + MANIFEST_SUFFIX for suffix in _SUFFIXES)

@@ -33,6 +33,7 @@ _PRODUCT = re.compile(
 )
 
 _LOADED_AT_ONCE = 1000
+_OF_OUTPUT = "objects, bytes, manifest, failure, output.modified, products, published, made"
 
 _SCHEMA = """
 CREATE TABLE source (
@@ -140,11 +141,9 @@ class Inventory:
         """Yield each upload with its output, in the order in which they were added."""
         with closing(self._database.cursor()) as cursor:
             cursor.execute(
-                "SELECT bucket, key, size, etag, source.modified, source.output,"
-                " coalesce(objects, 0), coalesce(bytes, 0), coalesce(manifest, 0),"
-                " coalesce(failure, 0), coalesce(output.modified, ''), coalesce(products, 0),"
-                " coalesce(published, ''), coalesce(made, '') FROM source"
-                " LEFT JOIN output ON output.output = source.output ORDER BY source.rowid"
+                f"SELECT bucket, key, size, etag, source.modified, source.output, {_OF_OUTPUT}"  # noqa: S608 - a constant
+                " FROM source LEFT JOIN output ON output.output = source.output"
+                " ORDER BY source.rowid"
             )
             for bucket, key, size, etag, modified, *output in cursor:
                 source = Source(bucket, key, size, etag, datetime.fromisoformat(modified))
@@ -154,9 +153,7 @@ class Inventory:
         """Yield each output that no upload maps to, by key; uploads may be added meanwhile."""
         last = ""
         while rows := self._database.execute(
-            "SELECT output, objects, bytes, manifest, failure, modified, products, published, made"
-            " FROM output"
-            " WHERE output > ? AND NOT EXISTS"
+            f"SELECT output, {_OF_OUTPUT} FROM output WHERE output > ? AND NOT EXISTS"  # noqa: S608 - a constant
             " (SELECT 1 FROM source WHERE source.output = output.output)"
             " ORDER BY output LIMIT ?",
             (last, _LOADED_AT_ONCE),
@@ -174,7 +171,7 @@ class Inventory:
 def _listed_output(row: Any) -> ListedOutput:  # noqa: ANN401 - a row of SQLite
     output, objects, size, manifest, failure, modified, products, published, made = row
     return ListedOutput(
-        *(output, objects, size, bool(manifest), bool(failure), modified),
+        *(output, objects or 0, size or 0, bool(manifest), bool(failure), modified or ""),
         has_products=bool(products),
         products_are_current=bool(made) and made >= published,
     )

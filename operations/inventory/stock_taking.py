@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
 from lambda_trigger.decisions.inbox_rules import Candidate, SettingsXml, judge_key
 from operations.clients.connections import OperationsServices
-from operations.clients.parallel import in_parallel
+from operations.clients.parallel import Progress, in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.trigger_decision import output_prefixes
 from operations.findings.classification import not_converted
@@ -21,9 +21,6 @@ from operations.inventory.upload_inspection import Scope, UploadInspector
 
 # Uploads added to the inventory at once.
 LOT = 1000
-
-# Called with the current activity, how much of it is done, and the total (None: unknown).
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)

@@ -61,13 +61,6 @@ class Report:
         return uri
 
 
-def attention_counts(tally: FindingTally) -> dict[str, int]:
-    """Counts of the classes that need attention, fixed just now or not."""
-    return {
-        kind.value: tally.counts[kind] for kind in Kind if tally.counts[kind] and kind in REMEDIES
-    }
-
-
 def figures(
     stack: str, tally: FindingTally, seconds: float, whole_age: timedelta | None = timedelta()
 ) -> list[MetricDatumTypeDef]:
@@ -81,7 +74,7 @@ def figures(
     )
     named: dict[str, tuple[float, StandardUnitType]] = {
         "Reconciled": (sum(tally.counts.values()), "Count"),
-        "NeedAttention": (sum(attention_counts(tally).values()), "Count"),
+        "NeedAttention": (sum(tally.needing_attention.values()), "Count"),
         "NeverNotified": (tally.counts[Kind.NEVER_NOTIFIED], "Count"),
         "UploadsWithoutOutcome": (sum(tally.counts[kind] for kind in WITHOUT_OUTCOME), "Count"),
         "WaitingTooLong": (tally.counts[Kind.OVERDUE], "Count"),
@@ -117,7 +110,7 @@ def rows(tally: FindingTally) -> list[dict[str, str]]:
 
 def verdict(tally: FindingTally, report: str) -> tuple[str, str]:
     """Name and message of the state that the run ends in."""
-    remaining = attention_counts(tally)
+    remaining = tally.needing_attention
     total = sum(tally.counts.values())
     message = f"{total:,} checked, {tally.done:,} fixed; report {report}"
     if not remaining:

@@ -19,7 +19,7 @@ from lambda_trigger.decisions.run_identity import uri
 from lambda_trigger.decisions.sidecars import ListedObject, choose_sidecar
 from lambda_trigger.decisions.wording import counted
 from operations.clients.connections import OperationsServices
-from operations.clients.parallel import in_parallel
+from operations.clients.parallel import Progress, in_parallel
 from operations.clients.prefect_runs import FAILED_OR_CRASHED, UNFINISHED
 from operations.clients.trigger_decision import is_of_azfp
 from operations.findings.classification import ClassificationLimits, is_dead, unfinished_finding
@@ -28,7 +28,7 @@ from operations.findings.output_state import ManifestUnreadableError, OutputFact
 from operations.inventory.archive_items import InventoryReport
 from operations.inventory.inventory import Inventory, ListedOutput
 from operations.inventory.listings import listed_now, output_now, read_manifest_of, source_named
-from operations.inventory.stock_taking import Progress, StockTaking
+from operations.inventory.stock_taking import StockTaking
 from operations.inventory.upload_inspection import LOT as INSPECTION_LOT
 from operations.inventory.upload_inspection import Scope, UploadInspector
 from operations.reconcile.settled import Settled, mark_of

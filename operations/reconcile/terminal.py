@@ -93,12 +93,8 @@ def reconcile(
                 write({"uri": finding.uri, "fix": str(result)})
     except UNAVAILABLE as error:
         return print_error(error)
-    return _print_summary(tally, reconciliation, as_json=as_json)
-
-
-def _print_summary(tally: FindingTally, reconciliation: Reconciliation, *, as_json: bool) -> int:
     if as_json:
         print_json(tally.summary())
     else:
         tally.print(Console(), reconciliation.now)
-    return 1 if tally.needs_attention else 0
+    return 1 if tally.needing_attention else 0

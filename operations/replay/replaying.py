@@ -41,9 +41,7 @@ _SHOWN = 20
 class Replay:
     """One call of the command, with its options (`terminal`) and what became of it so far.
 
-    Attributes:
-        rows: reason and name of what is listed at the end.
-        failures: how many uploads could not be replayed.
+    `rows` are reason and name of what is listed at the end.
     """
 
     queue_url: str

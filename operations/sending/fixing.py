@@ -8,11 +8,10 @@ creates a run only if there is none, so it needs no limit.
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, zip_longest
 
 from events.notifications import NotifiedObject, eventbridge_event
 from events.sending import BATCH, Message, Target
@@ -138,43 +137,33 @@ class FixQueue:
     """
 
     kept: int = KEPT
-    _newest: dict[tuple[bool, Kind], list[tuple[float, int, UploadFinding]]] = field(
-        default_factory=dict, init=False
-    )
-    _seen: int = field(default=0, init=False)
+    _newest: dict[tuple[bool, Kind], list[UploadFinding]] = field(default_factory=dict, init=False)
 
     def add(self, finding: UploadFinding) -> None:
         """Keep a finding if it has an action and is among the newest."""
         if finding.action is None:
             return
-        self._seen += 1
-        newest = self._newest.setdefault((_in_backfill_lane(finding), finding.kind), [])
-        since = finding.since.timestamp() if finding.since else 0.0
-        # The number orders findings of the same time.
-        entry = (since, -self._seen, finding)
-        if len(newest) < self.kept:
-            heapq.heappush(newest, entry)
-        else:
-            heapq.heappushpop(newest, entry)
+        action = finding.action
+        in_backfill_lane = isinstance(action, Notify) and action.lane == BACKFILL
+        newest = self._newest.setdefault((in_backfill_lane, finding.kind), [])
+        newest.append(finding)
+        if len(newest) > 2 * self.kept:
+            self._cut(newest)
 
     def in_turn(self, room: int) -> Iterator[UploadFinding]:
         """Yield live uploads, class after class, newest first; then as many others as there is room for."""
         yield from self._of_lane(backfill=False)
-        for _, finding in zip(range(room), self._of_lane(backfill=True), strict=False):
-            yield finding
+        yield from islice(self._of_lane(backfill=True), room)
 
     def _of_lane(self, *, backfill: bool) -> Iterator[UploadFinding]:
-        classes = [
-            iter(sorted(newest, reverse=True))
-            for (in_backfill_lane, _), newest in self._newest.items()
-            if in_backfill_lane == backfill
-        ]
-        while classes:
-            for each in list(classes):
-                if (entry := next(each, None)) is None:
-                    classes.remove(each)
-                else:
-                    yield entry[2]
+        lane = [self._cut(newest) for (each, _), newest in self._newest.items() if each == backfill]
+        for turn in zip_longest(*lane):
+            yield from (finding for finding in turn if finding)
+
+    def _cut(self, newest: list[UploadFinding]) -> list[UploadFinding]:
+        newest.sort(key=lambda each: each.since.timestamp() if each.since else 0.0, reverse=True)
+        del newest[self.kept :]
+        return newest
 
 
 def fix_in_order(findings: Iterable[UploadFinding], fixer: Fixer) -> Iterator[Fixed]:
@@ -185,7 +174,3 @@ def fix_in_order(findings: Iterable[UploadFinding], fixer: Fixer) -> Iterator[Fi
     if fixer.limit != 0:
         room = max(0, RUNS - fixer.runs.unfinished_in(BACKFILL))
         yield from fixer.fix(fix_queue.in_turn(room))
-
-
-def _in_backfill_lane(finding: UploadFinding) -> bool:
-    return isinstance(finding.action, Notify) and finding.action.lane == BACKFILL

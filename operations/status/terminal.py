@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Annotated
@@ -53,54 +53,40 @@ from operations.status.upload import follow
 _SECONDS_BETWEEN = 5.0
 
 
-@dataclass(frozen=True)
-class Status:
-    """The status of the uploads of the last `window`.
+def recent_findings(whole: Reconciliation, window: timedelta) -> Iterator[UploadFinding]:
+    """Yield a finding for each upload of the last `window`, then for each older one with a run to look at.
 
     They get the same classes as in a reconciliation. Older uploads, and those of an archive, are
     included if Prefect has an unfinished run of them, a run that ended with a fault of the file,
     or one that failed or crashed in the window.
     """
+    since, runs = whole.now - window, whole.services.runs
+    seen, runs_seen = set[str](), set[str]()
 
-    reconciliation: Reconciliation
-    window: timedelta = timedelta(hours=24)
-
-    def findings(self) -> Iterator[UploadFinding]:
-        """Yield a finding for each upload of the window, then for each older one with such a run."""
-        whole = self.reconciliation
-        since = whole.now - self.window
-        seen, runs_seen = set[str](), set[str]()
-        for finding in replace(whole, scope=replace(whole.scope, since=since)).findings():
-            seen.add(finding.uri)
-            runs_seen.add(finding.run_id)
-            yield finding
-        older = list(self._older(seen, UNFINISHED))
-        tasks = whole.services.tasks.of(older)
-        for run in older:
-            facts = replace(run, has_task=tasks.get(run.id))
-            runs_seen.add(run.id)
-            yield unfinished_finding(run.raw_file, facts, whole.limits, whole.now)
-        # A failed run is not enough: a later generation may have converted the upload since.
-        of_the_file = sorted(name for name, failure in FAILURES.items() if failure.of_the_file)
-        failed = chain(
-            self._older(seen, FAILED_OR_CRASHED, since),
-            self._older(seen, FAILED_OR_CRASHED, names=of_the_file),
-        )
-        yield from whole.inspector.at_uris(run.raw_file for run in failed)
-        yield from whole.dead_runs(runs_seen)
-
-    def _older(
-        self,
-        seen: set[str],
-        states: Sequence[str],
-        since: datetime | None = None,
-        names: Sequence[str] = (),
-    ) -> Iterator[RunFacts]:
-        whole = self.reconciliation
-        for run in whole.services.runs.in_states(states, since, names=names):
+    def older(found: Iterable[RunFacts]) -> Iterator[RunFacts]:
+        for run in found:
             if whole.scope.takes(whole.services.rules, run.raw_file) and run.raw_file not in seen:
                 seen.add(run.raw_file)
                 yield run
+
+    for finding in replace(whole, scope=replace(whole.scope, since=since)).findings():
+        seen.add(finding.uri)
+        runs_seen.add(finding.run_id)
+        yield finding
+    unfinished = list(older(runs.in_states(UNFINISHED)))
+    tasks = whole.services.tasks.of(unfinished)
+    for run in unfinished:
+        facts = replace(run, has_task=tasks.get(run.id))
+        runs_seen.add(run.id)
+        yield unfinished_finding(run.raw_file, facts, whole.limits, whole.now)
+    # A failed run is not enough: a later generation may have converted the upload since.
+    of_the_file = sorted(name for name, failure in FAILURES.items() if failure.of_the_file)
+    failed = chain(
+        older(runs.in_states(FAILED_OR_CRASHED, since)),
+        older(runs.in_states(FAILED_OR_CRASHED, names=of_the_file)),
+    )
+    yield from whole.inspector.at_uris(run.raw_file for run in failed)
+    yield from whole.dead_runs(runs_seen)
 
 
 # The exit code of one look, and whether no later look shows more.
@@ -197,7 +183,7 @@ def _recent(
     tally, limits = FindingTally(shown), ClassificationLimits.of(services.rules)
     with progress_bar() as progress:
         reconciliation = Reconciliation(services, scope, limits, progress=progress)
-        for finding in Status(reconciliation, window).findings():
+        for finding in recent_findings(reconciliation, window):
             tally.add(finding)
             if as_json and finding.is_remarkable:
                 print_json(finding.as_json(), console.file)
@@ -205,14 +191,14 @@ def _recent(
         print_json(tally.summary() | health_as_json(health), console.file)
     else:
         tally.print(console, reconciliation.now)
-    return int(tally.needs_attention or any(line.is_fault for line in health))
+    return int(bool(tally.needing_attention) or any(line.is_fault for line in health))
 
 
 def _health(services: OperationsServices) -> Iterator[HealthLine]:
     sqs = services.sqs
     return health_lines(
         services.rules,
-        services.runs.health,
+        services.runs.ask_now,
         lambda url: messages_in(sqs, url),
         {QUEUE: os.environ.get(QUEUE_URL), DEAD_LETTERS: os.environ.get(DEAD_LETTERS_URL)},
         datetime.now(UTC),

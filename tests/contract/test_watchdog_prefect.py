@@ -11,7 +11,7 @@ import pytest
 
 from tests.monitoring.template_alarms import state_by_lines
 from watchdog.emf import emf_line
-from watchdog.prefect_http import PrefectUnreachableError
+from watchdog.prefect_http import PrefectHttp, PrefectUnreachableError
 from watchdog.prefect_look import FLOWS, NO_WORKER_SECONDS, PrefectLook
 
 ApiCall = Callable[..., Any]
@@ -20,7 +20,7 @@ BATCH = "convert-raw-sonar-batch"
 
 def look(url: str, pool: str, now: datetime | None = None) -> dict[str, float]:
     taken = now or datetime.now(UTC)
-    return PrefectLook(url, None, pool, taken, timedelta(minutes=15)).metrics()
+    return PrefectLook(PrefectHttp(url, timeout=5), pool, taken, timedelta(minutes=15)).metrics()
 
 
 def run_in(
@@ -80,7 +80,7 @@ def test_a_bad_file_that_ends_during_the_check_is_not_a_system_failure(
 
     pool = f"watched-{uuid.uuid4().hex[:8]}"
     before = look(prefect_api_url, pool)
-    after = Overtaken(prefect_api_url, None, pool, datetime.now(UTC), timedelta(minutes=15))
+    after = Overtaken(PrefectHttp(prefect_api_url), pool, datetime.now(UTC), timedelta(minutes=15))
     assert after.metrics()["FailedRuns"] == before["FailedRuns"]
     assert asked > question
 

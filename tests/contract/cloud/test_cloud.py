@@ -27,6 +27,7 @@ from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
 from tests.cloud.prefect_cloud import KEY, PrefectCloud
 from tests.contract.deployment.account import POOL, Account
+from watchdog.prefect_http import PrefectHttp
 from watchdog.prefect_look import PrefectLook
 
 # One server for all of them.
@@ -56,7 +57,8 @@ class Refusals:
 
 
 def look(cloud: PrefectCloud, pool: str = POOL) -> dict[str, float]:
-    return PrefectLook(cloud.url, BEARER, pool, datetime.now(UTC), timedelta(minutes=15)).metrics()
+    http = PrefectHttp(cloud.url, BEARER, timeout=5)
+    return PrefectLook(http, pool, datetime.now(UTC), timedelta(minutes=15)).metrics()
 
 
 def new_run(cloud: PrefectCloud, deployment: str = "convert-raw-sonar/ecs") -> tuple[str, str]:

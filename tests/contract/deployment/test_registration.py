@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.deployment.deployment_specs import DeploymentSpec, QueueSpec, conversions, lanes
 from flows.deployment.deployments import register
+from lambda_trigger.decisions.rules_document import PrefixRule, Rules
 from operations.clients.prefect_runs import PrefectRuns
+from operations.status.health import HealthLine, health_lines
 
 # One server for all of them.
 pytestmark = pytest.mark.xdist_group("prefect-server")
@@ -85,14 +87,19 @@ def test_the_health_of_a_registered_pool_is_read(
 ) -> None:
     here(deployments=conversions("lanes"), queues=lanes(5, 50))
     runs = PrefectRuns(prefect_api_url)
-    facts = runs.health([ONE, "convert-raw-sonar/nowhere"])
-    assert facts.unknown == ("convert-raw-sonar/nowhere",)
-    (pool,) = facts.pools
-    assert (pool.name, pool.is_paused, pool.heartbeat) == (POOL, False, None)
-    assert {lane.name: (lane.limit, lane.waiting) for lane in pool.lanes} == {
-        "live": (50, 0),
-        "backfill": (5, 0),
-    }
+
+    def health(*deployments: str) -> dict[str, HealthLine]:
+        prefixes = [PrefixRule(each, each, "zarr", "") for each in deployments]
+        rules = Rules("inbox", "output", tuple(prefixes))
+        found = health_lines(rules, runs.ask_now, lambda _: 0, {}, datetime.now(UTC))
+        return {line.part: line for line in found}
+
+    found = health(ONE, "convert-raw-sonar/nowhere")
+    assert found["deployment"].state == "convert-raw-sonar/nowhere is not registered"
+    assert found["work pool"].state == f"{POOL} is active"
+    assert found["worker"].state == "none has ever reported"
+    assert found["lane live"].state == "0 runs waiting, 0 running of at most 50"
+    assert found["lane backfill"].state == "0 runs waiting, 0 running of at most 5"
     prefect_api("POST", f"/work_pools/{POOL}/workers/heartbeat", {"name": "w"})
     prefect_api("PATCH", f"/work_pools/{POOL}", {"is_paused": True})
     deployment = prefect_api("GET", f"/deployments/name/{ONE}")["id"]
@@ -101,11 +108,12 @@ def test_the_health_of_a_registered_pool_is_read(
         "parameters": {"raw_file": "a", "sonar_model": "EK60", "output_path": "b"},
     }
     run = prefect_api("POST", f"/deployments/{deployment}/create_flow_run", wanted)["id"]
-    (pool,) = runs.health([ONE]).pools
-    assert pool.is_paused
-    assert pool.heartbeat is not None
-    assert datetime.now(UTC) - pool.heartbeat < timedelta(minutes=1)
-    assert {lane.name: lane.waiting for lane in pool.lanes} == {"live": 0, "backfill": 1}
+    found = health(ONE)
+    assert "deployment" not in found
+    assert found["work pool"].state == f"{POOL} is paused"
+    assert found["worker"].state == "reports"
+    assert found["lane live"].state.startswith("0 runs waiting")
+    assert found["lane backfill"].state.startswith("1 run waiting")
     assert [name for _, name, _ in runs.states(run)] == ["Scheduled"]
     prefect_api("DELETE", f"/flow_runs/{run}")
 

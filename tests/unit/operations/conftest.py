@@ -21,7 +21,6 @@ from lambda_trigger.clients.sigv4 import Credentials
 from lambda_trigger.decisions.rules_document import parse_rules
 from operations.catalog.places import BucketPlace, FolderPlace, Place
 from operations.clients.connections import OperationsServices
-from operations.clients.prefect_health import PrefectFacts
 from operations.clients.prefect_runs import WITH_TASKS, PrefectRuns
 from operations.clients.trigger_decision import TriggerDecisions, identity, storage_of
 from operations.findings.classification import ClassificationLimits
@@ -31,6 +30,7 @@ from operations.reconcile.reconciliation import Reconciliation
 from sandbox.parts.environments import aws_clients, aws_environment
 from sandbox.parts.ports import HOST
 from tests.file_heads import file_head
+from watchdog.prefect_http import PrefectUnreachableError
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -110,6 +110,37 @@ class MemoryRuns(PrefectRuns):
         assert why
         self.ended.append((run_id, retry_at_most))
         return ChangeResult("ended", done=True)
+
+
+@dataclass
+class HealthyPrefect:
+    """What Prefect's API answers about deployments, pool, workers and lanes; all is well by default."""
+
+    paused: bool = False
+    heartbeat: datetime | None = field(default_factory=lambda: datetime.now(UTC))
+    late: int = 0
+    failed_drawings: int = 0
+    unknown: tuple[str, ...] = ()
+
+    def ask(self, method: str, path: str, body: Any) -> Any:
+        if method == "GET":
+            if path.split("/")[1] in self.unknown:
+                raise PrefectUnreachableError("no such thing", 404)
+            return {"work_pool_name": "ships", "is_paused": self.paused}
+        if path.endswith("/workers/filter"):
+            return [{"last_heartbeat_time": self.heartbeat.isoformat()}] if self.heartbeat else []
+        if path.endswith("/queues/filter"):
+            lanes = {"live": 10, "backfill": None, "default": None}
+            return [{"name": name, "concurrency_limit": limit} for name, limit in lanes.items()]
+        assert path == "/flow_runs/count"
+        if "flows" in body:
+            assert body["flows"] == {"name": {"any_": ["make-products"]}}
+            return self.failed_drawings
+        state = body["flow_runs"]["state"]
+        is_live = body["flow_runs"]["work_queue_name"] == {"any_": ["live"]}
+        if state == {"name": {"any_": ["Late"]}}:
+            return self.late if is_live else 900
+        return 3 if is_live else 900
 
 
 @dataclass
@@ -310,7 +341,7 @@ def rules(world: FakeInbox, aws_url: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(PrefectRuns, "retry", lambda _, *of, **by: world.runs.retry(*of, **by))
     monkeypatch.setattr(PrefectRuns, "with_tasks", lambda _: world.runs.with_tasks())
     monkeypatch.setattr(PrefectRuns, "retries", lambda _, run: world.runs.retries(run))
-    monkeypatch.setattr(PrefectRuns, "health", lambda *_: PrefectFacts())
+    monkeypatch.setattr(PrefectRuns, "ask_now", lambda _, *asked: HealthyPrefect().ask(*asked))
     monkeypatch.setattr(PrefectRuns, "states", lambda *_: [])
     monkeypatch.setattr(PrefectRuns, "unfinished_in", lambda *_: 0)
     monkeypatch.setattr(PrefectRuns, "at_once_in", lambda *_: 4)

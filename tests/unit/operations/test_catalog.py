@@ -100,7 +100,7 @@ def test_the_page_gets_each_output_with_its_products_and_each_failure(place: Pla
     put(place, "cruise/y.zarr")
     place.write("cruise/y.zarr.manifest.json", b'{"manifest_version": 1}', "application/json")
     update = update_catalog(place)
-    assert list(update.reading.unreadable) == ["cruise/y.zarr.manifest.json"]
+    assert list(update.unreadable) == ["cruise/y.zarr.manifest.json"]
     gallery = listed(place)
     second, first = gallery["outputs"]
     assert first == {
@@ -264,7 +264,7 @@ def test_an_update_reads_and_writes_only_what_changed(place: Place) -> None:
     update_catalog(first)
     second: Any = CountingPlace(place)
     update = update_catalog(second)
-    assert (update.written, update.reading.read) == (0, 0)
+    assert (update.written, update.read) == (0, 0)
     assert second.reads.keys() == {"catalog/state.json.gz"}
     assert not second.writes
 
@@ -276,7 +276,7 @@ def test_an_update_reads_and_writes_only_what_changed(place: Place) -> None:
     update = update_catalog(third)
     manifests = {path for path in third.reads if path.endswith(".manifest.json")}
     assert manifests == {"0/0.zarr.manifest.json", "1/new.zarr.manifest.json"}
-    assert (update.outputs, update.failed, update.reading.removed) == (5, 0, 2)
+    assert (update.outputs, update.failed, update.gone) == (5, 0, 2)
     changed = {path.removeprefix("catalog/") for path in third.writes}
     assert {each for each in changed if each.startswith("cruises/")} == {
         *("cruises/0/2.zarr.json", "cruises/1/new.zarr.json", "cruises/1/collection.json"),
@@ -455,7 +455,7 @@ def test_an_output_is_listed_only_with_its_store(place: Place) -> None:
     put(place, "a/gone.nc")
     update_catalog(place)
     place.delete(["a/gone.zarr/zarr.json", "a/gone.nc"])
-    assert update_catalog(place).reading.removed == 2
+    assert update_catalog(place).gone == 2
     assert [each["name"] for each in listed(place)["outputs"]] == ["kept"]
 
 
@@ -475,7 +475,7 @@ def test_an_odd_manifest_does_not_stop_the_catalogue(
     put(place, "a.zarr")
     put(place, "b.zarr")
     place.write("b.zarr.manifest.json", odd, "application/json")
-    unreadable = update_catalog(place).reading.unreadable
+    unreadable = update_catalog(place).unreadable
     assert list(unreadable) == (["b.zarr.manifest.json"] if fault else [])
     assert fault is None or fault in unreadable["b.zarr.manifest.json"]
     assert len(listed(place)["outputs"]) == (1 if fault else 2)
@@ -486,7 +486,7 @@ def test_a_damaged_state_is_replaced(place: Place) -> None:
     update_catalog(place)
     # The head of a gzip file, and then no deflate stream.
     place.write(STATE, b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 20, "application/gzip")
-    assert update_catalog(place).reading.read == 1
+    assert update_catalog(place).read == 1
 
 
 def test_a_file_that_vanishes_leaves_the_rest_of_the_listing(

@@ -78,7 +78,7 @@ def test_a_current_output_that_lacks_something_is_listed_with_what_it_lacks() ->
     text = console.export_text()
     assert "missing: 18 pings are not in the file; the clock goes back 1 time" in text
     assert "40 pings" not in text
-    assert not tally.needs_attention
+    assert not tally.needing_attention
 
 
 # A terminal of this width, or None for a pipe, which rich takes to be 80 columns wide.
@@ -123,7 +123,7 @@ def open_nowhere() -> io.StringIO:
 def test_only_classes_with_a_remedy_need_attention(kind: Kind) -> None:
     tally = FindingTally()
     tally.add(UploadFinding(kind, "s3://inbox/a.raw"))
-    assert tally.needs_attention == (kind in NEEDS_ATTENTION) == (kind in REMEDIES)
+    assert bool(tally.needing_attention) == (kind in NEEDS_ATTENTION) == (kind in REMEDIES)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_notes_are_counted_and_printed_and_need_no_attention() -> None:
     tally = FindingTally()
     for number in range(3):
         tally.add(UploadFinding(Kind.DONE, f"s3://inbox/{number}.raw", note=WITHOUT_PRODUCTS))
-    assert not tally.needs_attention
+    assert not tally.needing_attention
     assert tally.summary()["notes"] == {WITHOUT_PRODUCTS: 3}
     console = Console(record=True, width=200, file=open_nowhere())
     tally.print(console, NOW)

@@ -7,6 +7,7 @@ import json
 import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lambda_trigger.decisions.rules_document import parse_rules
-from operations.clients.prefect_health import LaneFacts, PoolFacts, PrefectFacts
 from operations.console.options import duration
 from operations.findings.classification import ClassificationLimits
 from operations.findings.findings import Kind
@@ -22,9 +22,9 @@ from operations.inventory.listings import read_manifest_of
 from operations.inventory.upload_inspection import Scope, UploadInspector
 from operations.reconcile.reconciliation import Reconciliation
 from operations.status.health import DEAD_LETTERS, QUEUE, HealthLine, health_lines
-from operations.status.terminal import Status
+from operations.status.terminal import recent_findings
 from operations.status.upload import FollowedUpload, follow
-from tests.unit.operations.conftest import FakeInbox
+from tests.unit.operations.conftest import FakeInbox, HealthyPrefect
 
 STORE = {"zarr.json": b"{}"}
 
@@ -33,7 +33,7 @@ def status_of(
     world: FakeInbox, window: timedelta, *, later: timedelta, prefix: str = ""
 ) -> dict[str, Kind]:
     reconciliation = Reconciliation(world.services, Scope(prefix), now=datetime.now(UTC) + later)
-    found = list(Status(reconciliation, window).findings())
+    found = list(recent_findings(reconciliation, window))
     by_key = {each.uri.split("/", 3)[3]: each.kind for each in found}
     assert len(by_key) == len(found), "something is listed twice"
     return by_key
@@ -108,45 +108,43 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def health(
-    facts: PrefectFacts, dead: int = 0, queues: dict[str, str | None] | None = None
+    prefect: HealthyPrefect, dead: int = 0, queues: dict[str, str | None] | None = None
 ) -> dict[str, HealthLine]:
-    def prefect(deployments: list[str]) -> PrefectFacts:
-        assert deployments == ["flow/ecs"]
-        return facts
+    asked: list[str] = []
+
+    def ask(method: str, path: str, body: object) -> Any:
+        asked.append(path)
+        return prefect.ask(method, path, body)
 
     rules = parse_rules(
         'version = 1\ninbox_bucket = "inbox"\noutput_bucket = "output"\n'
         '[[prefix]]\nprefix = ""\ndeployment = "flow/ecs"'
     )
     urls = {DEAD_LETTERS: "url", **(queues or {})}
-    return {line.part: line for line in health_lines(rules, prefect, lambda _: dead, urls, NOW)}
-
-
-def pool(
-    *, paused: bool = False, heartbeat: timedelta | None = timedelta(), late: int = 0
-) -> PoolFacts:
-    lanes = (LaneFacts("live", 3, late, 2, 10), LaneFacts("backfill", 900, 900, 1))
-    return PoolFacts("ships", paused, None if heartbeat is None else NOW - heartbeat, lanes)
+    found = {line.part: line for line in health_lines(rules, ask, lambda _: dead, urls, NOW)}
+    assert [path for path in asked if "deployments" in path] == ["/deployments/name/flow/ecs"]
+    return found
 
 
 @pytest.mark.parametrize(
     ("facts", "dead", "faulty", "remedy"),
     [
-        (PrefectFacts((pool(),)), 0, None, ""),
-        (PrefectFacts((pool(),)), 1, "dead letters", "echodrop replay --dlq"),
-        (PrefectFacts((pool(paused=True),)), 0, "work pool", "prefect work-pool resume ships"),
-        (PrefectFacts((pool(heartbeat=None),)), 0, "worker", "WorkerAlarm"),
-        (PrefectFacts((pool(heartbeat=timedelta(hours=3)),)), 0, "worker", "WorkerHeartbeatAlarm"),
-        (PrefectFacts((pool(late=2),)), 0, "lane live", "RunsLateAlarm"),
-        (PrefectFacts((), unknown=("flow/ecs",)), 0, "deployment", "echodrop deploy"),
-        (PrefectFacts((), failed_drawings=2), 0, "products", "ProductsFailedAlarm"),
-        (PrefectFacts((), missing_pools=("ecs",)), 0, "work pool", "echodrop deploy"),
+        ({}, 0, None, ""),
+        ({}, 1, "dead letters", "echodrop replay --dlq"),
+        ({"paused": True}, 0, "work pool", "prefect work-pool resume ships"),
+        ({"paused": True, "late": 2}, 0, "work pool", "prefect work-pool resume ships"),
+        ({"heartbeat": None}, 0, "worker", "WorkerAlarm"),
+        ({"heartbeat": NOW - timedelta(hours=3)}, 0, "worker", "WorkerHeartbeatAlarm"),
+        ({"late": 2}, 0, "lane live", "RunsLateAlarm"),
+        ({"unknown": ("deployments",)}, 0, "deployment", "echodrop deploy"),
+        ({"failed_drawings": 2}, 0, "products", "ProductsFailedAlarm"),
+        ({"unknown": ("work_pools",)}, 0, "work pool", "echodrop deploy"),
     ],
 )
 def test_a_fault_of_the_system_has_its_part_and_its_remedy(
-    facts: PrefectFacts, dead: int, faulty: str | None, remedy: str
+    facts: dict[str, Any], dead: int, faulty: str | None, remedy: str
 ) -> None:
-    found = health(facts, dead)
+    found = health(HealthyPrefect(**{"heartbeat": NOW, **facts}), dead)
     assert {part for part, line in found.items() if line.is_fault} == (
         {faulty} if faulty else set()
     )
@@ -154,8 +152,15 @@ def test_a_fault_of_the_system_has_its_part_and_its_remedy(
         assert remedy in found[faulty].remedy
 
 
+def test_a_lane_says_what_waits_and_runs_and_its_limit() -> None:
+    found = health(HealthyPrefect(heartbeat=NOW))
+    assert found["lane live"].state == "3 runs waiting, 3 running of at most 10"
+    assert found["lane backfill"].state == "900 runs waiting, 900 running"
+    assert "lane default" not in found
+
+
 def test_a_queue_without_a_known_url_is_unknown_and_not_a_fault() -> None:
-    line = health(PrefectFacts((pool(),)), queues={QUEUE: None})[QUEUE]
+    line = health(HealthyPrefect(heartbeat=NOW), queues={QUEUE: None})[QUEUE]
     assert line.state.startswith("unknown")
     assert not line.is_fault
 

@@ -120,7 +120,7 @@ def test_status_says_that_prefect_does_not_answer(
     def away(*_: Any) -> None:
         raise PrefectUnreachableError("no answer from http://127.0.0.1:9/api")
 
-    monkeypatch.setattr(PrefectRuns, "health", away)
+    monkeypatch.setattr(PrefectRuns, "ask_now", away)
     assert status(rules=rules) == 2
     out = capsys.readouterr().out
     assert out.startswith("The system has 1 fault\n")

@@ -91,13 +91,13 @@ class MemoryStorage:
             raise TransportError("s3", "GetObject", "planned")
         found = self.objects.get(key)
         if found is None:
-            return Unreadable("gone")
+            return "gone"
         if etag not in {None, found.etag}:
-            return Unreadable("replaced")
+            return "replaced"
         if found.archived:
-            return Unreadable("archived")
+            return "archived"
         if found.size == 0:
-            return Unreadable("empty")
+            return "empty"
         return ObjectHead(
             found.body[:count],
             found.size,

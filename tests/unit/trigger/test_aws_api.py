@@ -9,7 +9,7 @@ from typing import Any
 import botocore
 import pytest
 
-from lambda_trigger.clients.aws_answers import Unreadable
+from lambda_trigger.clients.aws_answers import ObjectHead
 from lambda_trigger.clients.aws_api import AwsApi
 from lambda_trigger.clients.aws_domains import dns_suffix
 from lambda_trigger.clients.clock import Deadline
@@ -54,7 +54,7 @@ def test_an_object_that_cannot_be_read(
     http_stub: HttpStub, status: int, code: str, why: str
 ) -> None:
     http_stub.answer(status, error(code))
-    assert read(http_stub) == Unreadable(why)
+    assert read(http_stub) == why
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_wrong_region_is_an_error_after_one_retry(http_stub: HttpStub) -> None
 def test_without_range_support_only_the_requested_bytes_are_read(http_stub: HttpStub) -> None:
     http_stub.answer(200, b"x" * 5_000_000, ETag='"e"')
     found = read(http_stub)
-    assert not isinstance(found, Unreadable)
+    assert isinstance(found, ObjectHead)
     assert getattr(found, "head", b"") == b"x" * 16
     assert getattr(found, "size", 0) == 5_000_000
 

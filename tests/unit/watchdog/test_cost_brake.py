@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -34,7 +35,7 @@ def seen(
 
 
 def pulled(pull: Pull = PULL) -> BrakeNote:
-    return BrakeNote().pulling(pull, NOW).with_state("released")
+    return replace(BrakeNote().pulling(pull, NOW), state="released")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_a_pool_resumed_after_both_causes_is_left_alone_by_both() -> None:
 
 def test_a_pull_for_one_cause_keeps_the_time_of_the_other() -> None:
     note = pulled(Pull(("spend",), "too much"))
-    note = note.pulling(PULL, NOW + HOUR).with_state("released")
+    note = replace(note.pulling(PULL, NOW + HOUR), state="released")
     assert pull_due(LIMITS, seen(5000, 300, after=HOUR + 5 * MINUTE), note) is None
 
 
