@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from echodrop.model_option import Model
+from echodrop.inputs import Model
 
 # A wheel lacks the sandbox, and importing Prefect takes seconds.
 # ruff: noqa: PLC0415
