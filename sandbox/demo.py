@@ -21,7 +21,6 @@ from flows.core.locations import PICTURE_SUFFIX
 from flows.publishing.manifest import manifest_rows
 from flows.stores import durable_files
 from flows.stores.object_store import ObjectStore
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.processes import SandboxError
 from sandbox.parts.signals import ended_by_signals
 from sandbox.prefect.prefect_api import FlowRunInfo
@@ -190,14 +189,16 @@ def _followed_run(sandbox: Sandbox, key: str, console: Console, status: Status) 
     """Wait until the file's flow run has ended, and print its log lines."""
     deadline = time.monotonic() + _PATIENCE
     shown = 0
-    inbox, trigger_log = SandboxInbox(sandbox), TriggerLog(sandbox.state.logs)
+    uri, trigger_log = f"s3://{sandbox.names.inbox_bucket}/{key}", TriggerLog(sandbox.state.logs)
     status.update("waiting for the flow run")
     while time.monotonic() < deadline:
         sandbox.check()
         for found in trigger_log.new_outcomes():
             if found.key == key and found.outcome != "Submitted":
                 raise DemoError(f"{key}: {found.outcome}, {found.reason}: {found.detail}")
-        for run in inbox.runs([key])[key]:
+        for run in sandbox.api.flow_runs():
+            if run.parameters.get("raw_file") != uri:
+                continue
             status.update(f"{run.name}: {run.state_name.lower()}")
             lines = sandbox.api.logs(run.id)
             for line in lines[shown:]:

@@ -83,23 +83,8 @@ async def _forward(
 ) -> None:
     """Forward bytes `delay` seconds after their arrival, without limit on the bytes in transit."""
     loop = asyncio.get_running_loop()
-    under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-
-    async def deliver() -> None:
-        while True:
-            due, piece = await under_way.get()
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            if not piece:
-                writer.close()
-                return
-            writer.write(piece)
-            await writer.drain()
-
-    delivery = asyncio.create_task(deliver())
     with contextlib.suppress(ConnectionError):
         while piece := await reader.read(_READ_BYTES):
             look(piece)
-            under_way.put_nowait((loop.time() + delay, piece))
-    under_way.put_nowait((loop.time() + delay, b""))
-    with contextlib.suppress(ConnectionError):
-        await delivery
+            loop.call_later(delay, writer.write, piece)
+    loop.call_later(delay, writer.close)

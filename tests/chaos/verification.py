@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from lambda_trigger.decisions.inbox_rules import Candidate, judge_key
 from lambda_trigger.decisions.rules_document import Rules, parse_rules
-from sandbox.inbox import SandboxInbox
 from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.start import TASK_EXECUTOR
 from sandbox.system import Sandbox
@@ -16,6 +15,7 @@ from tests.chaos.files import ChaosFiles, ExpectedOutcome
 from tests.chaos.opened_output import differences_from
 from tests.chaos.reconcile_command import ReconcileCommand
 from tests.chaos.task_history import ExecutedTask, executed_tasks, overlapping_runs
+from tests.sandbox_inbox import SandboxInbox
 
 _ROUND_SECONDS = 10.0
 # Classes of files that have no final outcome yet.

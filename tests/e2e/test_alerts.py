@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import prefect_server
 from sandbox.prefect.prefect_api import FlowRunInfo
@@ -23,6 +22,7 @@ from sandbox.sea.sample_file import write_sample
 from sandbox.start import ECS_WORKER
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
 from tests.monitoring.monitored import SCHEDULER, monitored
+from tests.sandbox_inbox import SandboxInbox
 from tests.task_processes import flow_process, task_processes
 from watchdog.handler import WatchdogClients, look
 from watchdog.settings import read_settings

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox
+from tests.sandbox_inbox import SandboxInbox
 from tests.task_processes import task_processes
 
 pytestmark = pytest.mark.xdist_group("sandbox")
