@@ -22,9 +22,8 @@ from flows.publishing.manifest import manifest_rows
 from flows.stores import durable_files
 from flows.stores.object_store import ObjectStore
 from sandbox.parts.processes import SandboxError
-from sandbox.parts.signals import ended_by_signals
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.progress import shown_progress
+from sandbox.progress import exit_code_of, shown_progress
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
 from sandbox.trigger_log import TriggerLog
@@ -90,19 +89,10 @@ def run_demo(
     Returns:
         The exit code: 0 only if the output was verified.
     """
-    with ended_by_signals():
-        try:
-            verified = _run(folder, raw, sonar_model, console)
-        except KeyboardInterrupt:
-            console.print("Stopped. No process is left running.")
-            return 130
-        except SandboxError as problem:
-            console.print(f"{type(problem).__name__}: {problem}", style="red", markup=False)
-            return 1
-    return 0 if verified else 1
+    return exit_code_of(lambda: _run(folder, raw, sonar_model, console), console, interrupted=130)
 
 
-def _run(folder: Path, raw: str | None, sonar_model: str | None, console: Console) -> bool:
+def _run(folder: Path, raw: str | None, sonar_model: str | None, console: Console) -> int:
     with (
         tempfile.TemporaryDirectory(prefix="echodrop-demo-") as inputs,
         console.status("starting") as status,
@@ -117,13 +107,13 @@ def _run(folder: Path, raw: str | None, sonar_model: str | None, console: Consol
             if run.state_type != "COMPLETED":
                 ended = f"{source.name} ended {run.state_name}: {run.message}"
                 console.print(ended, style="red", markup=False)
-                return False
+                return 1
             seconds = time.monotonic() - started
             result = _download_result(sandbox, run, folder / "output")
         console.print(report_of(result, seconds))
         for text in (result.how_to_open(), result.how_to_look()):
             console.print(text, markup=False, highlight=False, soft_wrap=True)
-        return result.verified
+        return 0 if result.verified else 1
 
 
 def _source_file(raw: str | None, inputs: Path, console: Console) -> Path:
