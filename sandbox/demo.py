@@ -49,11 +49,8 @@ class DemoResult:
     @property
     def verified(self) -> bool:
         """Whether the manifest records that every object was listed and objects were read back."""
-        verification = self.manifest["verification"]
-        listed: int = verification["objects_listed"]
-        objects: int = self.manifest["output"]["objects"]
-        read: int = verification["objects_read"]
-        return listed == objects and read > 0
+        found, objects = self.manifest["verification"], self.manifest["output"]["objects"]
+        return bool(found["objects_listed"] == objects and found["objects_read"] > 0)
 
     def how_to_open(self) -> str:
         """Return the lines of Python that open the local copy."""
