@@ -1,12 +1,10 @@
-"""What the arguments of the command line mean: the model, the raw files, and where each output goes."""
+"""Finds the raw files that the command line's arguments mean, and where each output goes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from echodrop.conversions import Job
 from flows.core.locations import (
@@ -25,23 +23,7 @@ from flows.detected_model import is_sidecar
 from flows.stores.errors import named_ends
 from flows.stores.object_store import ObjectStore
 from flows.stores.s3_client import s3_client
-from sonar_models import SONAR_MODELS, models_by_extension
-
-
-def _known(model: str | None) -> str | None:
-    if model and model.upper() not in SONAR_MODELS:
-        raise typer.BadParameter(f"{model} is none of {', '.join(SONAR_MODELS)}")
-    return model
-
-
-Model = Annotated[
-    str | None,
-    typer.Option(
-        help="Sonar model. Default: detected from the file's first bytes.",
-        callback=_known,
-        autocompletion=lambda: list(SONAR_MODELS),
-    ),
-]
+from sonar_models import models_by_extension
 
 
 def find_inputs(

@@ -32,9 +32,10 @@ from echodrop.conversions import (
     run,
     run_all,
 )
-from echodrop.inputs import Model, find_inputs
+from echodrop.inputs import find_inputs
 from echodrop.printing import print_ended, print_failure, print_summary
 from echodrop.requests import checked, output_type_of, requested
+from echodrop.system_commands import Model
 from flows.core.outcomes import ConversionFailure, TransientFault
 from flows.core.run_ends import Outcome
 from flows.core.termination import stopped_by_signals
