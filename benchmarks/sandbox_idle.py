@@ -14,12 +14,12 @@ from pathlib import Path
 import psutil
 import typer
 
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.processes import Part
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import prefect_server
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox, SandboxOptions
+from tests.sandbox_inbox import SandboxInbox
 
 SETTLING_SECONDS = 10
 MEASURED_SECONDS = 20

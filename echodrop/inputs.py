@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from echodrop.conversions import Job
 from flows.core.locations import (
     OUTPUT_SUFFIXES,
     HttpLocation,
@@ -26,27 +26,12 @@ from flows.stores.s3_client import s3_client
 from sonar_models import models_by_extension
 
 
-@dataclass(frozen=True)
-class Input:
-    """A raw file, the folder or path of its output, and its size in bytes if a listing had it."""
-
-    raw: str
-    out: str
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class FoundInputs:
-    """The raw files in order, and the number of sidecars among the arguments."""
-
-    files: Sequence[Input]
-    sidecars: int
-
-
 def find_inputs(
-    raws: Sequence[str], out: str, output_type: OutputType, options: dict[str, Any]
-) -> FoundInputs:
-    """The raw files that the arguments mean; a file that is named twice comes once.
+    raws: Sequence[str], out: str, output_type: OutputType, fields: dict[str, Any]
+) -> tuple[list[Job], int]:
+    """The raw files that the arguments mean, and the number of sidecars among these.
+
+    A file that is named twice comes once. `fields` are those of each request.
 
     A folder, or an `s3://` prefix that ends in `/`, stands for the raw files below it, by their
     extensions (`sonar_models`); their subfolders are kept below `out`. `out` is a folder, or for
@@ -57,8 +42,8 @@ def find_inputs(
             have the same output, or several files have one output.
         AccessDenied, TransientFault: S3 refuses, or did not answer.
     """
-    found: dict[str, Input] = {}
-    sidecars = 0
+    found: dict[str, Job] = {}
+    sidecars, options = 0, fields.get("input_storage_options", {})
     many = len(raws) > 1
     for raw in raws:
         try:
@@ -71,19 +56,19 @@ def find_inputs(
             if not inside:
                 raise InvalidParameters(f"{raw}: holds no raw files (.raw, .01A, .azfp, .ad2cp)")
             for folder, uri, size in inside:
-                found.setdefault(uri, Input(uri, f"{out.rstrip('/')}/{folder}", size))
+                found.setdefault(uri, Job(uri, f"{out.rstrip('/')}/{folder}", fields, size))
         elif len(raws) > 1 and is_sidecar(location.name):
             sidecars += 1
         else:
             # The URI of a URL lacks what gives access.
             given = location.url if isinstance(location, HttpLocation) else location.uri
-            found.setdefault(location.uri, Input(given, out, _local_size(location)))
+            found.setdefault(location.uri, Job(given, out, fields, _local_size(location)))
     if not found:
         raise InvalidParameters("only sidecars (.bot, .idx, .xml) are given, and no raw file")
     if many and out.endswith(tuple(OUTPUT_SUFFIXES.values())):
         raise InvalidParameters(f"{out}: is one output, so give one file, or a folder for several")
     _check_outputs(list(found.values()), output_type)
-    return FoundInputs(list(found.values()), sidecars)
+    return list(found.values()), sidecars
 
 
 def is_folder(location: Location, raw: str) -> bool:
@@ -128,7 +113,7 @@ def _keys(folder: S3Location, options: dict[str, Any]) -> Iterator[tuple[str, in
             yield key.removeprefix(folder.key), entry.size
 
 
-def _check_outputs(inputs: Sequence[Input], output_type: OutputType) -> None:
+def _check_outputs(inputs: Sequence[Job], output_type: OutputType) -> None:
     sources: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for each in inputs:
         try:

@@ -9,11 +9,26 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from echodrop.model_option import Model
+from sonar_models import SONAR_MODELS
 
 # A wheel lacks the sandbox, and importing Prefect takes seconds.
 # ruff: noqa: PLC0415
 
+
+def _known(model: str | None) -> str | None:
+    if model and model.upper() not in SONAR_MODELS:
+        raise typer.BadParameter(f"{model} is none of {', '.join(SONAR_MODELS)}")
+    return model
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="Sonar model. Default: detected from the file's first bytes.",
+        callback=_known,
+        autocompletion=lambda: list(SONAR_MODELS),
+    ),
+]
 State = Annotated[Path, typer.Option("--folder", help="Folder for the system's state and logs.")]
 
 

@@ -33,9 +33,9 @@ from echodrop.conversions import (
     run_all,
 )
 from echodrop.inputs import find_inputs
-from echodrop.model_option import Model
 from echodrop.printing import print_ended, print_failure, print_summary
 from echodrop.requests import checked, output_type_of, requested
+from echodrop.system_commands import Model
 from flows.core.outcomes import ConversionFailure, TransientFault
 from flows.core.run_ends import Outcome
 from flows.core.termination import stopped_by_signals
@@ -112,35 +112,33 @@ def convert(
     Exit code 0: every output is published, wholly or in part, or already existed; 1: a file
     cannot be converted; 2: invalid arguments; 3: a temporary error, retry.
     """
-    options = _options(anonymous=anonymous)
     err = Console(stderr=True, soft_wrap=True)
     try:
         chosen = output_type_of(out, output_type)
-        inputs = find_inputs(raw, out, chosen, options)
+        fields = {
+            "model": model,
+            "output_type": chosen,
+            "xml_path": xml,
+            "convert_params": {
+                "platform_name": platform,
+                "survey_name": survey,
+                "water_level": water_level,
+            },
+            "input_storage_options": _options(anonymous=anonymous),
+            "overwrite": overwrite,
+            "allow_partial": partial,
+            "verify": verify,
+            "zarr_format": zarr_format,
+            "corrections": corrections,
+            "compact": compact,
+        }
+        found, sidecars = find_inputs(raw, out, chosen, fields)
     except (ConversionFailure, TransientFault) as failure:
         refused = failed(out, failure)
         print_failure(err, refused)
         return refused.code
-    if inputs.sidecars:
-        err.print(f"sidecars (.bot, .idx, .xml) among the arguments, not inputs: {inputs.sidecars}")
-    fields = {
-        "model": model,
-        "output_type": chosen,
-        "xml_path": xml,
-        "convert_params": {
-            "platform_name": platform,
-            "survey_name": survey,
-            "water_level": water_level,
-        },
-        "input_storage_options": options,
-        "overwrite": overwrite,
-        "allow_partial": partial,
-        "verify": verify,
-        "zarr_format": zarr_format,
-        "corrections": corrections,
-        "compact": compact,
-    }
-    found = [Job(each.raw, each.out, fields, each.size) for each in inputs.files]
+    if sidecars:
+        err.print(f"sidecars (.bot, .idx, .xml) among the arguments, not inputs: {sidecars}")
     if dry_run:
         return _dry_run(found)
     at_once = min(jobs or processes_for(found), len(found))

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from release.code_version import ROOT
-from sandbox.stack.intrinsics import Resolver
-from sandbox.stack.parameters import TemplateError, checked_parameters
+from sandbox.stack.intrinsics import Resolver, TemplateError, checked_parameters
 from sandbox.stack.template import read_template
 
 DIGESTS = {"TaskImageDigest": "task_digest", "WorkerImageDigest": "worker_digest"}

@@ -17,7 +17,7 @@ from release.parameters import given_parameters, kept_parameters, merged, proble
 from release.plan import ImageWork, deploy_plan, images_plan
 from release.steps import Step, StepContext, StepFailedError, carry_out
 from release.undeploy import BucketNotOursError, describe_retained, read_deployed, undeploy_plan
-from sandbox.stack.parameters import TemplateError
+from sandbox.stack.intrinsics import TemplateError
 
 Stack = Annotated[str, typer.Option(help="The stack's name.")]
 Parameters = Annotated[

@@ -21,11 +21,9 @@ from flows.core.locations import PICTURE_SUFFIX
 from flows.publishing.manifest import manifest_rows
 from flows.stores import durable_files
 from flows.stores.object_store import ObjectStore
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.processes import SandboxError
-from sandbox.parts.signals import ended_by_signals
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.progress import shown_progress
+from sandbox.progress import exit_code_of, shown_progress
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
 from sandbox.trigger_log import TriggerLog
@@ -51,11 +49,8 @@ class DemoResult:
     @property
     def verified(self) -> bool:
         """Whether the manifest records that every object was listed and objects were read back."""
-        verification = self.manifest["verification"]
-        listed: int = verification["objects_listed"]
-        objects: int = self.manifest["output"]["objects"]
-        read: int = verification["objects_read"]
-        return listed == objects and read > 0
+        found, objects = self.manifest["verification"], self.manifest["output"]["objects"]
+        return bool(found["objects_listed"] == objects and found["objects_read"] > 0)
 
     def how_to_open(self) -> str:
         """Return the lines of Python that open the local copy."""
@@ -91,19 +86,10 @@ def run_demo(
     Returns:
         The exit code: 0 only if the output was verified.
     """
-    with ended_by_signals():
-        try:
-            verified = _run(folder, raw, sonar_model, console)
-        except KeyboardInterrupt:
-            console.print("Stopped. No process is left running.")
-            return 130
-        except SandboxError as problem:
-            console.print(f"{type(problem).__name__}: {problem}", style="red", markup=False)
-            return 1
-    return 0 if verified else 1
+    return exit_code_of(lambda: _run(folder, raw, sonar_model, console), console, interrupted=130)
 
 
-def _run(folder: Path, raw: str | None, sonar_model: str | None, console: Console) -> bool:
+def _run(folder: Path, raw: str | None, sonar_model: str | None, console: Console) -> int:
     with (
         tempfile.TemporaryDirectory(prefix="echodrop-demo-") as inputs,
         console.status("starting") as status,
@@ -118,13 +104,13 @@ def _run(folder: Path, raw: str | None, sonar_model: str | None, console: Consol
             if run.state_type != "COMPLETED":
                 ended = f"{source.name} ended {run.state_name}: {run.message}"
                 console.print(ended, style="red", markup=False)
-                return False
+                return 1
             seconds = time.monotonic() - started
             result = _download_result(sandbox, run, folder / "output")
         console.print(report_of(result, seconds))
         for text in (result.how_to_open(), result.how_to_look()):
             console.print(text, markup=False, highlight=False, soft_wrap=True)
-        return result.verified
+        return 0 if result.verified else 1
 
 
 def _source_file(raw: str | None, inputs: Path, console: Console) -> Path:
@@ -190,14 +176,16 @@ def _followed_run(sandbox: Sandbox, key: str, console: Console, status: Status) 
     """Wait until the file's flow run has ended, and print its log lines."""
     deadline = time.monotonic() + _PATIENCE
     shown = 0
-    inbox, trigger_log = SandboxInbox(sandbox), TriggerLog(sandbox.state.logs)
+    uri, trigger_log = f"s3://{sandbox.names.inbox_bucket}/{key}", TriggerLog(sandbox.state.logs)
     status.update("waiting for the flow run")
     while time.monotonic() < deadline:
         sandbox.check()
         for found in trigger_log.new_outcomes():
             if found.key == key and found.outcome != "Submitted":
                 raise DemoError(f"{key}: {found.outcome}, {found.reason}: {found.detail}")
-        for run in inbox.runs([key])[key]:
+        for run in sandbox.api.flow_runs():
+            if run.parameters.get("raw_file") != uri:
+                continue
             status.update(f"{run.name}: {run.state_name.lower()}")
             lines = sandbox.api.logs(run.id)
             for line in lines[shown:]:

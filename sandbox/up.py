@@ -4,15 +4,14 @@ import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
 from sandbox.parts.part_set import Supervisor
-from sandbox.parts.processes import SandboxError
-from sandbox.parts.signals import ended_by_signals
 from sandbox.parts.state_folder import UP
 from sandbox.prefect.prefect_api import FlowRunInfo
-from sandbox.progress import shown_progress
+from sandbox.progress import exit_code_of, shown_progress
 from sandbox.start import AWS, restart_aws
 from sandbox.system import Sandbox, SandboxOptions
 from sandbox.trigger_log import TriggerLog
@@ -42,20 +41,10 @@ def run_up(folder: Path, options: SandboxOptions, console: Console) -> int:
         The exit code: 0 if a signal stopped it; 1 if it could not start, a part
         exited again and again, or another sandbox is running on the folder.
     """
-    with ended_by_signals():
-        try:
-            _run(folder, options, console)
-        except KeyboardInterrupt:
-            console.print("Stopped. No process is left running.")
-            return 0
-        except SandboxError as problem:
-            console.print(f"[red]{type(problem).__name__}[/red]:", end=" ")
-            console.print(str(problem), markup=False, highlight=False)
-            return 1
-    return 0
+    return exit_code_of(lambda: _run(folder, options, console), console, interrupted=0)
 
 
-def _run(folder: Path, options: SandboxOptions, console: Console) -> None:
+def _run(folder: Path, options: SandboxOptions, console: Console) -> NoReturn:
     with console.status("starting") as status:
         show = shown_progress(console, status)
         sandbox = Sandbox(folder, replace(options, keeps_state=True), on_progress=show)
@@ -95,7 +84,7 @@ def how_to_use(sandbox: Sandbox) -> str:
 Flow runs:"""
 
 
-def _follow(sandbox: Sandbox, console: Console) -> None:
+def _follow(sandbox: Sandbox, console: Console) -> NoReturn:
     """Print uploads without a flow run and the state changes of flow runs, until a signal arrives.
 
     Raises:

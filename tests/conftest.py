@@ -41,18 +41,28 @@ REPORT_LINE = "report"
 LONGEST_FIRST = ("sandbox", "alerts", "storm", "prefect-server", "chaos", "sending")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+# Tests of a folder with a fixture (or all) share a server, or convert each file in one process.
+GROUPS = (
+    ("contract", "prefect_api", "prefect-server"),
+    ("unit/operations", "aws_url", "operations-aws"),
+    ("unit/products", "", "products"),
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests that convert recorded files as slow, and start the longest groups first.
 
-    They are marked before `-m` selects, and sorted once each folder has named its groups.
-    pytest-xdist hands out tests in their order. Single tests are last, so that no worker
-    is left with a long group at the end.
+    They are marked before `-m` selects. pytest-xdist hands out tests in their order. Single
+    tests are last, so that no worker is left with a long group at the end.
     """
     for item in items:
-        if {"real_data", "fleet_files"} & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if {"real_data", "fleet_files"} & fixtures:
             item.add_marker("slow")
-    yield
+        for folder, fixture, group in GROUPS:
+            if Path(__file__).parent / folder in item.path.parents and fixture in {*fixtures, ""}:
+                item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=_turn)
 
 

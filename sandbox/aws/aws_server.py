@@ -10,12 +10,13 @@ import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.sqs.models import Queue, SQSBackend
 
-from sandbox.aws import event_bridge, message_queues
+from sandbox.aws import event_bridge
 from sandbox.aws.kept_objects import KeptObjects
 from sandbox.parts.ports import HOST
 from sandbox.parts.signals import ended_by_signals
@@ -55,10 +56,34 @@ def _with_raw_uri(application: "WSGIApplication") -> "WSGIApplication":
     return serve_request
 
 
+def patch_queues() -> None:
+    """Make delete and receive of moto's queues in this process hold the queue's lock.
+
+    moto's delete rebuilds a queue's list of messages without it. A message sent at the same
+    time is lost, and one deleted at the same time reappears. moto's receive reads the list
+    without the lock too.
+    """
+    queues: Any = Queue
+    backends: Any = SQSBackend
+    delete, receive = queues.delete_message, backends.receive_message
+
+    # ANN401: moto's arguments are passed on.
+    def delete_message(queue: Any, receipt_handle: str) -> None:  # noqa: ANN401
+        with queue._messages_lock:  # noqa: SLF001 - moto's send uses it too
+            delete(queue, receipt_handle)
+
+    def receive_message(backend: Any, queue_name: str, *more: Any, **named: Any) -> Any:  # noqa: ANN401
+        # A receive that waits for messages releases the lock.
+        with backend.get_queue(queue_name)._messages_lock:  # noqa: SLF001
+            return receive(backend, queue_name, *more, **named)
+
+    queues.delete_message, backends.receive_message = delete_message, receive_message
+
+
 def serve(port: int, keep: Path | None) -> None:
     """Serve until SIGTERM or SIGINT; the objects are kept in the folder `keep`, if there is one."""
     event_bridge.patch()
-    message_queues.patch()
+    patch_queues()
     application: WSGIApplication = _Dispatcher(create_backend_app)
     if keep is not None:
         objects = KeptObjects(keep)

@@ -58,12 +58,16 @@ def aws_environment(endpoint_url: str) -> dict[str, str]:
 
 def aws_clients(endpoint_url: str) -> Callable[[str], Any]:
     """Return what returns a boto3 client of the sandbox's moto by its service."""
-    keys = aws_environment(endpoint_url)
-    session = boto3.Session(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], None, REGION)
-    config = Config(max_pool_connections=64)
-    return functools.cache(
-        functools.partial(session.client, endpoint_url=endpoint_url, config=config)
-    )
+    keys, config = aws_environment(endpoint_url), Config(max_pool_connections=64)
+    credentials = (keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
+
+    @functools.cache
+    def client(service: Any) -> Any:  # noqa: ANN401 - a boto3 client
+        # A session of its own, because threads may ask at the same time.
+        session = boto3.Session(*credentials, region_name=REGION)
+        return session.client(service, endpoint_url=endpoint_url, config=config)
+
+    return client
 
 
 def prefect_environment(home: Path, api_url: str) -> dict[str, str]:

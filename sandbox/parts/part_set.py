@@ -2,36 +2,26 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from sandbox.parts.processes import Part
 
 _PAUSE_SECONDS = 1.0
 
 
-class PartSet:
-    """The parts of a sandbox in the order of their start."""
+class PartSet(dict[str, Part]):
+    """The parts of a sandbox by name, in the order of their start."""
 
     def __init__(self, on_progress: Callable[[str, str], object]) -> None:
         """Create an empty set; `on_progress` is called with a part's name and its new state."""
-        self._parts: dict[str, Part] = {}
+        super().__init__()
         self.on_progress = on_progress
-
-    def __getitem__(self, name: str) -> Part:
-        return self._parts[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._parts)
-
-    def items(self) -> Iterable[tuple[str, Part]]:
-        """Return names and parts."""
-        return self._parts.items()
 
     def launch(self, part: Part) -> None:
         """Start a part, or start it again."""
         self.on_progress(part.name, "starting")
         part.start()
-        self._parts[part.name] = part
+        self[part.name] = part
 
     def wait_ready(self, *names: str) -> None:
         """Wait until these parts are ready.
@@ -43,7 +33,7 @@ class PartSet:
         waiting = list(names)
         while waiting:
             for name in list(waiting):
-                if self._parts[name].poll_ready():
+                if self[name].poll_ready():
                     waiting.remove(name)
                     self.on_progress(name, "ready")
             self.check()
@@ -51,7 +41,7 @@ class PartSet:
 
     def stop(self, *names: str) -> None:
         """Stop these parts in parallel; parts that were not started are skipped."""
-        stopping = [self._parts[name] for name in names if name in self._parts]
+        stopping = [self[name] for name in names if name in self]
         for part in stopping:
             if part.is_running:
                 self.on_progress(part.name, "stopping")
@@ -62,7 +52,7 @@ class PartSet:
 
     def check(self) -> None:
         """Raise PartDied for the first part that exited unexpectedly."""
-        for part in self._parts.values():
+        for part in self.values():
             part.check()
 
 

@@ -62,7 +62,7 @@ class Sea:
         Linear, in 1/m, float32 (pings, samples). It has the seabed and its second echo, too.
         """
         ping, depth = pings[:, None], self._depth[None, :]
-        seabed = 84 + 5 * self._seabed(ping, 0) + 0.4 * self._hardness(ping, 0)
+        seabed = 84 + 5 * self._seabed(ping, 0) + 0.8 * self._patches(ping, 0)
         texture, wisps = self._patches(ping, depth), self._wisps(ping, depth)
         hour = self._hours(ping) % 24
         night = 1 - (np.tanh((hour - 6) / 0.35) - np.tanh((hour - 18) / 0.35)) / 2

@@ -11,9 +11,8 @@ from samtranslator.yaml_helper import (  # type: ignore[import-untyped] # it shi
     yaml_parse,
 )
 
-from sandbox.stack.intrinsics import Resolver, Value
+from sandbox.stack.intrinsics import Resolver, TemplateError, Value, checked_parameters
 from sandbox.stack.names import AwsAccount
-from sandbox.stack.parameters import TemplateError, checked_parameters
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 

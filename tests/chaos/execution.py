@@ -12,10 +12,11 @@ import psutil
 from events.notifications import NotifiedObject
 from flows.core.locations import CLAIM_SUFFIX
 from sandbox.parts import postgresql
+from sandbox.parts.part_set import Supervisor
+from sandbox.parts.processes import PartDied
 from sandbox.prefect import prefect_server
 from sandbox.start import ECS_WORKER
 from sandbox.system import TRIGGER, Sandbox
-from tests.chaos.chaos_supervisor import ChaosSupervisor
 from tests.chaos.files import ChaosFiles, FileUpload
 from tests.chaos.plan import FaultKind, FaultPlan, PlannedFault
 from tests.envelopes import ENVELOPES
@@ -31,6 +32,36 @@ _PARTS = {
     FaultKind.PREFECT: prefect_server.NAME,
     FaultKind.DATABASE: postgresql.NAME,
 }
+
+
+class ChaosSupervisor(Supervisor):
+    """A supervisor of parts that are killed."""
+
+    def kill(self, name: str, down_seconds: float) -> None:
+        """Send SIGKILL to a part's processes; it stays down for at least `down_seconds`."""
+        self._parts[name].kill()
+        back = time.monotonic() + down_seconds
+        self._down_until[name] = max(back, self._down_until.get(name, 0.0))
+
+    def restart_all(self, *, within: float) -> None:
+        """Restart all parts that are down and wait until each part is ready.
+
+        Raises:
+            TimeoutError: a part is not ready, even after restarts.
+        """
+        self._down_until = dict.fromkeys(self._down_until, 0.0)
+        end = time.monotonic() + within
+        waiting = dict(self._parts.items())
+        while waiting:
+            self.step()
+            for name, part in list(waiting.items()):
+                # A part that exits again is restarted.
+                with contextlib.suppress(PartDied):
+                    if part.is_running and part.poll_ready():
+                        del waiting[name]
+            if time.monotonic() > end:
+                raise TimeoutError(f"{', '.join(waiting)} not ready after {within:.0f} s")
+            time.sleep(0.1)
 
 
 @dataclass

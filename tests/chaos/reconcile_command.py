@@ -1,13 +1,12 @@
 """Runs `echodrop reconcile` for a sandbox, and reads its lines."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.system import Sandbox
+from tests.sandbox_inbox import run_command
 
 # Less than the command's default: the sandbox's worker starts a task within seconds.
 GRACE_MINUTES = 1.0
@@ -43,17 +42,9 @@ class ReconcileCommand:
         Raises:
             ReconcileFailed: it failed for another reason.
         """
-        where = {"ECHODROP_RULES_PARAMETER": self.sandbox.names.rules_parameter}
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "echodrop", "reconcile", "--json"),
-                *("--grace", str(GRACE_MINUTES), "--attempts", str(ATTEMPTS), *options),
-            ],
-            env={**self.sandbox.environment(), **where},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        limits = ("--grace", str(GRACE_MINUTES), "--attempts", str(ATTEMPTS))
+        words = ("-m", "echodrop", "reconcile", "--json", *limits, *options)
+        done = run_command(self.sandbox, *words)
         if done.returncode == 2:
             self.log(f"reconcile: {done.stderr.strip()[:200]}")
             return None

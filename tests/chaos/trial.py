@@ -22,20 +22,9 @@ _SETTLING_PER_FILE = 12.0
 
 @dataclass(frozen=True)
 class ChaosReport:
-    """The results of a chaos test.
+    """The results of a chaos test: numbers by expected outcome, kind of fault, part, class and fix.
 
-    Attributes:
-        seed: the seed of files and faults.
-        outcomes: number of files by expected outcome.
-        injected: number of injected faults by kind.
-        restarts: number of restarts by part.
-        unnotified: number of uploads without a notification.
-        found: number of files by class that reconcile found during the test.
-        fixes: number of fixes by reconcile --fix.
-        runs, tasks: number of flow runs, and of tasks started for them.
-        killed: number of tasks with an exit code other than 0.
-        seconds: duration without the sandbox's start.
-        problems: unexpected results.
+    `unnotified` uploads had no notification. `killed` tasks have another exit code than 0.
     """
 
     seed: int

@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,14 +35,6 @@ class ApiCall:
         answer = urllib3.request(method, self.url + path, json=body, retries=_PATIENT, timeout=30)
         assert answer.status < 300, (method, path, answer.status, answer.data)
         return json.loads(answer.data) if answer.data else None
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # pytest passes all items to every conftest.
-    ours = (item for item in items if Path(__file__).parent in item.path.parents)
-    for item in ours:
-        if "prefect_api" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("prefect-server"))
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.postgresql import PostgresqlMissing, find_binaries
 from sandbox.system import Sandbox, SandboxOptions
+from tests.sandbox_inbox import SandboxInbox
 
 _RUNNING: list[Sandbox] = []
 

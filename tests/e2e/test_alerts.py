@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import prefect_server
 from sandbox.prefect.prefect_api import FlowRunInfo
@@ -23,6 +19,7 @@ from sandbox.sea.sample_file import write_sample
 from sandbox.start import ECS_WORKER
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
 from tests.monitoring.monitored import SCHEDULER, monitored
+from tests.sandbox_inbox import SandboxInbox, run_command
 from tests.task_processes import flow_process, task_processes
 from watchdog.handler import WatchdogClients, look
 from watchdog.settings import read_settings
@@ -156,25 +153,7 @@ def cut(real_data: Path, tmp_path: Path) -> Path:
 
 def replay(sandbox: Sandbox, *arguments: str) -> None:
     """Run `echodrop replay` as an operator does."""
-    sqs, names = sandbox.client("sqs"), sandbox.names
-    queues = {
-        "ECHODROP_QUEUE_URL": names.notifications_queue,
-        "ECHODROP_DEAD_LETTERS_URL": names.dead_letter_queue,
-    }
-    urls = {name: sqs.get_queue_url(QueueName=each)["QueueUrl"] for name, each in queues.items()}
-    done = subprocess.run(
-        [sys.executable, "-m", "echodrop", "replay", *arguments],
-        env={
-            **sandbox.environment(),
-            **urls,
-            "ECHODROP_RULES_PARAMETER": names.rules_parameter,
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-            "PATH": os.environ["PATH"],
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command(sandbox, "-m", "echodrop", "replay", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox
+from tests.sandbox_inbox import SandboxInbox, run_command
 from tests.task_processes import task_processes
 
 pytestmark = pytest.mark.xdist_group("sandbox")
@@ -24,20 +21,7 @@ SMALL = "ek80/-1519668699940320059.raw"
 
 def command(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """Run a command as an operator does; return its exit code and its lines."""
-    queue = sandbox.client("sqs").get_queue_url(QueueName=sandbox.names.notifications_queue)
-    done = subprocess.run(
-        [sys.executable, "-m", "echodrop", *arguments, "--json"],
-        env={
-            **sandbox.environment(),
-            "ECHODROP_RULES_PARAMETER": sandbox.names.rules_parameter,
-            "ECHODROP_QUEUE_URL": queue["QueueUrl"],
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-            "PATH": os.environ["PATH"],
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command(sandbox, "-m", "echodrop", *arguments, "--json")
     assert done.returncode in {0, 1}, done.stderr
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 

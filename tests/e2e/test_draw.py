@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from operations.draw.terminal import draw
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
+from tests.sandbox_inbox import SandboxInbox
 
 pytestmark = [pytest.mark.xdist_group("sandbox"), pytest.mark.slow]
 

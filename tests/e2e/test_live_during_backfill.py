@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from lambda_trigger.decisions.outcomes import BACKFILL, LIVE
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.environments import system_environment
 from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox
+from tests.sandbox_inbox import SandboxInbox
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 

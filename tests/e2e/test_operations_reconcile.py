@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from operations.clients.prefect_runs import PrefectRuns
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
+from tests.sandbox_inbox import SandboxInbox, operator_environment, run_command
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 
@@ -35,34 +35,15 @@ def key(name: str) -> str:
 
 def reconcile(sandbox: Sandbox, *queue: str) -> tuple[int, list[dict[str, Any]]]:
     """Run the command as an operator would; return its exit code and its lines."""
-    done = subprocess.run(
-        [sys.executable, "-c", RECONCILE, *queue],
-        env={
-            **sandbox.environment(),
-            "ECHODROP_RULES_PARAMETER": sandbox.names.rules_parameter,
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command(sandbox, "-c", RECONCILE, *queue)
     assert done.returncode in {0, 1}, done.stderr
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def replay(sandbox: Sandbox, queue: str, *arguments: str) -> list[dict[str, Any]]:
     """Run the command as an operator would; return its lines."""
-    done = subprocess.run(
-        [sys.executable, "-m", "echodrop", "replay", *arguments, "--queue", queue, "--json"],
-        env={
-            **sandbox.environment(),
-            "ECHODROP_RULES_PARAMETER": sandbox.names.rules_parameter,
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ("-m", "echodrop", "replay", *arguments, "--queue", queue, "--json")
+    done = run_command(sandbox, *words)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -70,13 +51,12 @@ def replay(sandbox: Sandbox, queue: str, *arguments: str) -> list[dict[str, Any]
 def status(sandbox: Sandbox, *arguments: str, reads: int | None = None) -> str:
     """Run the command as an operator would; return what it printed, or its errors if the reader stops."""
     command = [sys.executable, "-m", "echodrop", "status", *arguments]
-    environment = {
-        **sandbox.environment(),
-        "ECHODROP_RULES_PARAMETER": sandbox.names.rules_parameter,
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-    }
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=operator_environment(sandbox),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as running:
         assert running.stdout is not None
         assert running.stderr is not None

@@ -11,10 +11,10 @@ import pytest
 
 from flows.deployment.stack_deployment import register_stack, stack_outputs
 from operations.reconcile.reconcile_flow import reconcile_specs
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
+from tests.sandbox_inbox import SandboxInbox
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 PREFIX = "scheduled/"

@@ -6,7 +6,6 @@ The flow runs are not executed.
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from sandbox.parts.waiting import wait_until
 from sandbox.system import Sandbox, SandboxOptions
 from tests.envelopes import ENVELOPES
 from tests.file_heads import file_head
+from tests.sandbox_inbox import operator_environment
 
 pytestmark = [pytest.mark.trial, pytest.mark.xdist_group("sending")]
 
@@ -90,17 +90,9 @@ def upload(system: Sandbox, key: str) -> NotifiedObject:
 
 def start(system: Sandbox, *arguments: str) -> subprocess.Popen[str]:
     """Start the command as an operator would, without a stack."""
-    environment = {
-        **system.environment(),
-        "ECHODROP_RULES_PARAMETER": system.names.rules_parameter,
-        "ECHODROP_QUEUE_URL": url_of(system, system.names.notifications_queue),
-        "ECHODROP_DEAD_LETTERS_URL": url_of(system, system.names.dead_letter_queue),
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        "PATH": os.environ["PATH"],
-    }
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND, *arguments],
-        env=environment,
+        env=operator_environment(system),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

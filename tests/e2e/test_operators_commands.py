@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.inbox import SandboxInbox
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
 from tests.pages_of_docs import blocks_of, commands_of
+from tests.sandbox_inbox import SandboxInbox
 
 pytestmark = [pytest.mark.xdist_group("sandbox"), pytest.mark.slow]
 

@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from benchmarks.measuring.grow import grow
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.system import Sandbox
+from tests.sandbox_inbox import SandboxInbox
 from tests.task_processes import flow_process, task_processes
 
 pytestmark = pytest.mark.xdist_group("sandbox")

@@ -15,11 +15,11 @@ import pytest
 
 from flows.deployment.stack_images import TARGETS, image_tag
 from release.code_version import code_version
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
 from sandbox.start import ECS_WORKER
 from sandbox.system import TRIGGER, Sandbox, SandboxOptions
+from tests.sandbox_inbox import SandboxInbox
 
 pytestmark = pytest.mark.xdist_group("sandbox-credential")
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from events.notifications import NotifiedObject
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox
 from sandbox.trigger_log import TriggerLog
 from tests.envelopes import ENVELOPES
+from tests.sandbox_inbox import SandboxInbox
 
 
 def notify_nine_times_more(sandbox: Sandbox, key: str) -> None:

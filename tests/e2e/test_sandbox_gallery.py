@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import urllib3
 
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import Sandbox
+from tests.sandbox_inbox import SandboxInbox
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 PROJECT = Path(__file__).resolve().parents[2]

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from flows.publishing.identity import differences
-from sandbox.inbox import SandboxInbox
 from sandbox.parts.waiting import wait_until
 from sandbox.prefect import prefect_server
 from sandbox.prefect.prefect_api import FlowRunInfo
 from sandbox.sea.sample_file import write_sample
 from sandbox.system import TRIGGER, Sandbox
+from tests.sandbox_inbox import SandboxInbox
 
 pytestmark = pytest.mark.xdist_group("sandbox")
 

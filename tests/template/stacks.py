@@ -14,9 +14,8 @@ from samtranslator.translator.transform import (  # type: ignore[import-untyped]
     transform,
 )
 
-from sandbox.stack.intrinsics import Resolver
+from sandbox.stack.intrinsics import Resolver, checked_parameters
 from sandbox.stack.names import AwsAccount
-from sandbox.stack.parameters import checked_parameters
 from sandbox.stack.template import read_template
 
 Template = dict[str, Any]

@@ -2,8 +2,7 @@
 
 import pytest
 
-from sandbox.stack.intrinsics import Resolver
-from sandbox.stack.parameters import TemplateError, checked_parameters
+from sandbox.stack.intrinsics import Resolver, TemplateError, checked_parameters
 from tests.template.stacks import EXISTING, MADE, OWN_CREDENTIALS, VARIANTS, source_template
 
 CLOUD = (

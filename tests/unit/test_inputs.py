@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from echodrop import inputs
-from echodrop.conversions import Job, processes_for
+from echodrop.conversions import processes_for
 from echodrop.inputs import find_inputs
 from flows.core.outcomes import InvalidParameters
 from flows.runs.task_resources import TaskResources
@@ -37,7 +37,7 @@ def test_a_key_does_not_lead_out_of_the_folder_of_the_outputs(
     monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     listed(monkeypatch, **{"in/a..b/..c/fine.raw": 1})
-    (fine,) = find_inputs(["s3://b/in/"], "out", "zarr", {}).files
+    (fine,), _ = find_inputs(["s3://b/in/"], "out", "zarr", {})
     assert fine.out == "out/a..b/..c/"
     listed(monkeypatch, **{"in/fine.raw": 1, key: 1})
     with pytest.raises(InvalidParameters, match=f"s3://b/{key}"):
@@ -51,8 +51,7 @@ def test_the_size_of_remote_files_limits_how_many_are_converted_at_a_time(
     monkeypatch.setattr("echodrop.conversions.task_resources", lambda: many)
 
     def at_once(*raws: str) -> int:
-        found = find_inputs(raws, "out", "zarr", {}).files
-        return processes_for([Job(each.raw, each.out, {}, each.size) for each in found])
+        return processes_for(find_inputs(raws, "out", "zarr", {})[0])
 
     listed(monkeypatch, **{f"{n}.raw": 10**6 for n in range(8)})
     assert at_once("s3://b/") == 8
@@ -65,14 +64,14 @@ def test_the_size_of_remote_files_limits_how_many_are_converted_at_a_time(
 def test_outputs_that_differ_only_in_case_are_refused_on_a_disk(tmp_path: Path) -> None:
     for name in ("a.raw", "A.raw"):
         (tmp_path / name).write_bytes(b"1")
-    assert len(find_inputs([f"{tmp_path}/"], "s3://b/out", "zarr", {}).files) == 2
+    assert len(find_inputs([f"{tmp_path}/"], "s3://b/out", "zarr", {})[0]) == 2
     with pytest.raises(InvalidParameters, match=r"A\.raw and .*a\.raw"):
         find_inputs([f"{tmp_path}/"], str(tmp_path / "out"), "zarr", {})
 
 
 def test_a_signed_url_is_requested_as_it_is_and_shown_without_its_signature() -> None:
     urls = [f"https://h/{name}.raw?X-Amz-Signature=s" for name in "ab"]
-    assert [each.raw for each in find_inputs(urls, "out", "zarr", {}).files] == urls
+    assert [each.raw for each in find_inputs(urls, "out", "zarr", {})[0]] == urls
     with pytest.raises(InvalidParameters) as refused:
         find_inputs([urls[0], "https://h/x/a.raw?sig=s"], "out", "zarr", {})
     assert "=s" not in str(refused.value)

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from lambda_trigger.decisions.notifications import EVENTBRIDGE_UPLOADS
 from lambda_trigger.decisions.outcomes import RESTORED
-from sandbox.stack.intrinsics import Resolver
-from sandbox.stack.parameters import checked_parameters
+from sandbox.stack.intrinsics import Resolver, checked_parameters
 from tests.template.invariants.registry import archives, invariant
 from tests.template.stacks import EXISTING, Translated
 

@@ -33,14 +33,6 @@ from tests.file_heads import file_head
 from watchdog.prefect_http import PrefectUnreachableError
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # pytest passes all items to every conftest.
-    ours = (item for item in items if Path(__file__).parent in item.path.parents)
-    for item in ours:
-        if "aws_url" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("operations-aws"))
-
-
 @pytest.fixture(scope="session")
 def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with moto(tmp_path_factory.mktemp("logs")) as port:

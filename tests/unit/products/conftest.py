@@ -19,13 +19,6 @@ AZFP_XML = "azfp/15100804.XML"
 Converted = Callable[..., Path]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # So that one process converts each file.
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("products"))
-
-
 @pytest.fixture(scope="session")
 def converted(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Converted:
     """Convert a real file, or one of the fleet's by its name alone."""

@@ -1,11 +1,26 @@
-"""A task's request is read and its stop is reported as ECS does."""
+"""Tasks are requested, get their environment, end and are reported as in ECS."""
 
+import json
 import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
-from sandbox.aws.ecs_tasks import NoCommand, container_override, exit_code, stopped_detail
+from sandbox.aws.ecs_tasks import (
+    NoCommand,
+    SecretUnreadable,
+    container_override,
+    environment_of,
+    exit_code,
+    stopped_detail,
+)
+from sandbox.aws.task_executor import _end_container
+from sandbox.parts.environments import container_environment
+from sandbox.stack.template import UNUSED_PARAMETERS, Stack
 
 DESCRIBED: dict[str, Any] = {
     "taskArn": "arn:aws:ecs:us-east-1:123456789012:task/default/abc",
@@ -58,3 +73,72 @@ def test_a_task_that_could_not_start_has_no_container_and_a_reason() -> None:
     detail = stopped_detail(DESCRIBED, None, asked_to_stop=False, reason="no such command")
     assert detail["containers"] == []
     assert (detail["stopCode"], detail["stoppedReason"]) == ("TaskFailedToStart", "no such command")
+
+
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prefect-AbCdEf"
+STACK = Stack.read(
+    UNUSED_PARAMETERS
+    | {
+        "PrefectApiUrl": "http://127.0.0.1:9/api",
+        "PrefectAuth": "auth_string",
+        "PrefectSecretArn": SECRET,
+    }
+)
+
+
+@pytest.fixture
+def definition(session: boto3.Session) -> str:
+    wanted = STACK.task_definition("ConversionTask")
+    made = session.client("ecs").register_task_definition(**wanted)
+    return made["taskDefinition"]["taskDefinitionArn"]
+
+
+def environment(definition: str) -> dict[str, str]:
+    return environment_of(definition, boto3.client("ecs"), boto3.client("secretsmanager"))
+
+
+def put(value: object) -> None:
+    boto3.client("secretsmanager").create_secret(
+        Name="prefect-AbCdEf", SecretString=json.dumps(value)
+    )
+
+
+def test_the_conversion_task_gets_the_api_url_and_the_credential(definition: str) -> None:
+    put({"auth_string": "echodrop:hush"})
+    found = environment(definition)
+    assert found["PREFECT_API_URL"] == "http://127.0.0.1:9/api"
+    assert found["PREFECT_API_AUTH_STRING"] == "echodrop:hush"
+
+
+@pytest.mark.parametrize("value", [None, {"api_key": "of the other kind"}, "no object"])
+def test_a_task_without_its_secret_cannot_start(definition: str, value: object) -> None:
+    if value is not None:
+        put(value)
+    with pytest.raises(SecretUnreadable, match="secret:prefect-AbCdEf:auth_string"):
+        environment(definition)
+
+
+def test_processes_of_an_ended_task_are_killed_and_those_of_another_task_are_not(
+    tmp_path: Path,
+) -> None:
+    def start(folder: Path) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"],
+            env={**container_environment(), "TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            # As the task starts the flow's process.
+            start_new_session=True,
+        )
+
+    ours, another = start(tmp_path / "ours"), start(tmp_path / "another")
+    try:
+        for process in (ours, another):
+            assert process.stdout
+            process.stdout.readline()
+        _end_container(tmp_path / "ours")
+        assert ours.wait(10) == -9
+        assert another.poll() is None
+    finally:
+        for process in (ours, another):
+            process.kill()
+            process.communicate()

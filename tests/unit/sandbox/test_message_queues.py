@@ -14,9 +14,9 @@ SCRIPT = """
 import sys, threading
 from collections import Counter
 import moto.sqs.models as sqs
-from sandbox.aws import message_queues
+from sandbox.aws.aws_server import patch_queues
 
-message_queues.patch()
+patch_queues()
 sys.setswitchinterval(1e-5)
 backend = sqs.sqs_backends["123456789012"]["us-east-1"]
 backend.create_queue("queue", {})

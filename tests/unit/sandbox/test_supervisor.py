@@ -12,7 +12,7 @@ import pytest
 from sandbox.parts.part_set import PartSet
 from sandbox.parts.processes import Part
 from sandbox.parts.waiting import wait_until
-from tests.chaos.chaos_supervisor import ChaosSupervisor
+from tests.chaos.execution import ChaosSupervisor
 
 
 def serving(name: str, folder: Path, code: str = "import time; print('up', flush=True)") -> Part:

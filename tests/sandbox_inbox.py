@@ -1,6 +1,8 @@
-"""Uploads files to the sandbox's inbox and reads the results."""
+"""What a user and an operator of a sandbox do: upload files, read the results, run commands."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -90,3 +92,30 @@ class SandboxInbox:
                 "region_name": variables["AWS_REGION"],
             },
         }
+
+
+def operator_environment(sandbox: Sandbox) -> dict[str, str]:
+    """The variables of an operator's program, without a stack."""
+    names, sqs = sandbox.names, sandbox.client("sqs")
+    queues = {
+        "ECHODROP_QUEUE_URL": names.notifications_queue,
+        "ECHODROP_DEAD_LETTERS_URL": names.dead_letter_queue,
+    }
+    return {
+        **sandbox.environment(),
+        **{name: sqs.get_queue_url(QueueName=each)["QueueUrl"] for name, each in queues.items()},
+        "ECHODROP_RULES_PARAMETER": names.rules_parameter,
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+        "PATH": os.environ["PATH"],
+    }
+
+
+def run_command(sandbox: Sandbox, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python with these words, such as `-m echodrop status`, as an operator would."""
+    return subprocess.run(
+        [sys.executable, *words],
+        env=operator_environment(sandbox),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
