@@ -34,11 +34,8 @@ def correct_values(
     """
     zeros = zero_imaginary_parts(echodata)
     found = [Correction("imaginary parts of exactly 0 are 0, not NaN", zeros)] if zeros else []
-    of_records = samples_of_records(echodata)
-    if lacking := sum(data.lacking() for data in of_records):
-        what = "velocities and amplitudes of beams and cells that pings do not have are NaN, not 0"
-        found.append(Correction(what, lacking))
-    missing = other_beams(echodata)
+    of_records, missing = _correct_records(echodata, wanted=wanted)
+    found += of_records
     corrected = {}
     if facts is not None:
         done = correct(groups_of(echodata), facts, keep)
@@ -48,12 +45,33 @@ def correct_values(
     if wanted:
         for path, group in corrected.items():
             echodata[path] = group
-        for rows in of_records:
-            rows.lack_as_nan()
         return found, missing
     for data in imaginary_parts(echodata):
         data.zeros_as_nan()
     return [], [*missing, *(f"not corrected: {correction}" for correction in found)]
+
+
+def _correct_records(echodata: EchoData, *, wanted: bool) -> tuple[list[Correction], list[str]]:
+    """The same for the records of an AD2CP; nothing for other models."""
+    if not _of_beams(echodata, "velocity", "amplitude"):
+        return [], []
+    # It imports echopype's modules.
+    from flows.rawfile.nortek.values import KINDS, correct_records  # noqa: PLC0415
+
+    of_records = samples_of_records(echodata)
+    corrected, found = correct_records(groups_of(echodata))
+    if lacking := sum(data.lacking() for data in of_records):
+        what = "velocities and amplitudes of beams and cells that pings do not have are NaN, not 0"
+        found.append(Correction(what, lacking))
+    if wanted:
+        for path, group in corrected.items():
+            echodata[path] = group
+        for rows in of_records:
+            rows.lack_as_nan()
+    missing = other_beams(echodata)
+    if not of_records:
+        missing.append(f"not corrected, as echopype has read all: {', '.join(KINDS)}")
+    return found, missing
 
 
 def imaginary_parts(echodata: EchoData) -> list[PingSamples]:

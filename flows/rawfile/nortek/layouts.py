@@ -91,13 +91,16 @@ class Layout:
         """The shape of a field of one record; None without the field."""
         return np.shape(self._known[name]) if name in self._known else None
 
-    def read(self, name: str, content: NDArray[np.uint8], starts: Int64s) -> NDArray[Any] | None:
+    def read(
+        self, name: str, content: NDArray[np.uint8], starts: Int64s, *, as_written: bool = False
+    ) -> NDArray[Any] | None:
         """The values of a field of some records, one row each; None without the field.
 
         Args:
             name: the field's name in echopype.
             content: bytes of the file (uint8).
             starts: where each record starts in `content` (int64).
+            as_written: the numbers of the file, without the conversion of their unit.
         """
         if name not in self._known:
             return None
@@ -109,7 +112,9 @@ class Layout:
                 length = size * int(np.prod(shape))
                 body = sliding_window_view(content, length)[starts + start]
                 values = packet._parse(body.reshape(-1), field.field_entry_data_type, size)  # noqa: SLF001 - as above
-                values = field.field_unit_conversion(packet, values.reshape(starts.size, *shape))
+                values = values.reshape(starts.size, *shape)
+                if not as_written:
+                    values = field.field_unit_conversion(packet, values)
                 # echopype indexes from the left.
                 packet.data[field.field_name] = np.moveaxis(values, 0, -1)
             packet._postprocess(field.field_name)  # noqa: SLF001 - as above

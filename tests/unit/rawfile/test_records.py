@@ -310,6 +310,7 @@ def test_a_conversion_is_verified_and_named(
             output_path=str(tmp_path / "out"),
             output_type=output_type,
             verify=verify,
+            corrections=False,
         )
     )
     assert isinstance(done, Published)
@@ -329,8 +330,8 @@ def test_echopype_opens_the_whole_file_if_values_differ_from_its_own(
     path.write_bytes(beginning((real_data / AD2CP).read_bytes()))
     read = Layout.read
 
-    def other_values(layout: Layout, name: str, *where: Any) -> Any:
-        values = read(layout, name, *where)
+    def other_values(layout: Layout, name: str, *where: Any, **options: Any) -> Any:
+        values = read(layout, name, *where, **options)
         return values if values is None or name != "velocity_data_average" else values + 1
 
     monkeypatch.setattr(Layout, "read", other_values)
