@@ -30,14 +30,8 @@ def correct_values(
     """
     zeros = sum(data.zeros() for data in imaginary_parts(echodata))
     found = [Correction("imaginary parts of exactly 0 are 0, not NaN", zeros)] if zeros else []
-    # It imports echopype's modules.
-    from flows.rawfile.nortek.records import RecordRows  # noqa: PLC0415
-
-    of_records = _of_beams(echodata, RecordRows, "velocity", "amplitude")
-    if lacking := sum(data.lacking() for data in of_records):
-        what = "velocities and amplitudes of beams and cells that pings do not have are NaN, not 0"
-        found.append(Correction(what, lacking))
-    missing = other_beams(echodata)
+    of_records, missing = _correct_records(echodata, wanted=wanted)
+    found += of_records
     corrected = {}
     if facts is not None:
         done = correct(groups_of(echodata), facts, keep)
@@ -47,12 +41,34 @@ def correct_values(
     if wanted:
         for path, group in corrected.items():
             echodata[path] = group
-        for rows in of_records:
-            rows.lack_as_nan()
         return found, missing
     for data in imaginary_parts(echodata):
         data.zeros_as_nan()
     return [], [*missing, *(f"not corrected: {correction}" for correction in found)]
+
+
+def _correct_records(echodata: EchoData, *, wanted: bool) -> tuple[list[Correction], list[str]]:
+    """The same for the records of an AD2CP; nothing for other models."""
+    if not _of_beams(echodata, object, "velocity", "amplitude"):
+        return [], []
+    # They import echopype's modules.
+    from flows.rawfile.nortek.records import RecordRows  # noqa: PLC0415
+    from flows.rawfile.nortek.values import KINDS, correct_records  # noqa: PLC0415
+
+    of_records = _of_beams(echodata, RecordRows, "velocity", "amplitude")
+    corrected, found = correct_records(groups_of(echodata))
+    if lacking := sum(data.lacking() for data in of_records):
+        what = "velocities and amplitudes of beams and cells that pings do not have are NaN, not 0"
+        found.append(Correction(what, lacking))
+    if wanted:
+        for path, group in corrected.items():
+            echodata[path] = group
+        for rows in of_records:
+            rows.lack_as_nan()
+    missing = other_beams(echodata)
+    if not of_records:
+        missing.append(f"not corrected, as echopype has read all: {', '.join(KINDS)}")
+    return found, missing
 
 
 def imaginary_parts(echodata: EchoData) -> list[PingSamples]:

@@ -91,10 +91,13 @@ class Layout:
         """The shape of a field of one record; None without the field."""
         return np.shape(self._known[name]) if name in self._known else None
 
-    def read(self, name: str, content: NDArray[np.uint8], starts: Int64s) -> NDArray[Any] | None:
+    def read(
+        self, name: str, content: NDArray[np.uint8], starts: Int64s, *, as_written: bool = False
+    ) -> NDArray[Any] | None:
         """The values of a field of some records, one row each; None without the field.
 
         `content` are bytes of the file (uint8), in which each record starts at `starts` (int64).
+        `as_written` are the numbers of the file, without the conversion of their unit.
         """
         if name not in self._known:
             return None
@@ -106,7 +109,9 @@ class Layout:
                 length = size * int(np.prod(shape))
                 body = sliding_window_view(content, length)[starts + start]
                 values = packet._parse(body.reshape(-1), field.field_entry_data_type, size)  # noqa: SLF001 - as above
-                values = field.field_unit_conversion(packet, values.reshape(starts.size, *shape))
+                values = values.reshape(starts.size, *shape)
+                if not as_written:
+                    values = field.field_unit_conversion(packet, values)
                 # echopype indexes from the left.
                 packet.data[field.field_name] = np.moveaxis(values, 0, -1)
             packet._postprocess(field.field_name)  # noqa: SLF001 - as above

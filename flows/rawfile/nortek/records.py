@@ -83,7 +83,7 @@ class Records:
         """Group path -> variable -> echopype's name of its field."""
         return fields_of_variables(self.layouts)
 
-    def read(self, name: str, rows: Int64s, out: NDArray[Any]) -> None:
+    def read(self, name: str, rows: Int64s, out: NDArray[Any], *, as_written: bool = False) -> None:
         """Write the values of a field into `out`, one row for each of these records."""
         places = self._places[rows]
         for place in np.unique(places).tolist():
@@ -91,7 +91,7 @@ class Records:
             chosen = np.flatnonzero(places == place)
             first, content = self._block(block)
             starts = self.index.offset[rows[chosen]] - first
-            values = self.layouts[layout].read(name, content, starts)
+            values = self.layouts[layout].read(name, content, starts, as_written=as_written)
             if values is not None:
                 place_in_row: tuple[Any, ...] = tuple(map(slice, values.shape[1:]))
                 out[chosen, *place_in_row] = values
@@ -132,14 +132,29 @@ class RecordRows(LazyArray):
         dtype: np.dtype[Any],
     ) -> None:
         super().__init__((rows.size, *shape), dtype)
+        self.rows = rows
         self._records = records
         self._field = field
-        self._rows = rows
         self._fill = 0.0
+
+    def at(self, rows: Int64s) -> RecordRows:
+        """The same field of other records."""
+        return RecordRows(self._records, self._field, rows, self.shape[1:], self.dtype)
+
+    def differing(self, rows: Int64s) -> int:
+        """How many of these records are not the same, byte for byte."""
+        checksums = self._records.index.checksum
+        return int(np.count_nonzero(checksums[rows] != checksums[self.rows]))
+
+    def numbers(self, field: str | None = None) -> NDArray[np.float64]:
+        """The numbers of this or another field as written, one for each record; NaN without one."""
+        out = np.full(self.rows.size, np.nan)
+        self._records.read(field or self._field, self.rows, out, as_written=True)
+        return out
 
     def lacking(self) -> int:
         """How many rows lack values: their records have fewer beams or cells, or not the field."""
-        layouts = self._records.index.layout[self._rows]
+        layouts = self._records.index.layout[self.rows]
         lacking = [
             number
             for number in np.unique(layouts).tolist()
@@ -153,7 +168,7 @@ class RecordRows(LazyArray):
 
     def read(self, region: Region) -> NDArray[Any]:
         """The values of one region; where a record does not have them 0, as in echopype, or NaN."""
-        rows = self._rows[region[0]]
+        rows = self.rows[region[0]]
         out = np.full((rows.size, *self.shape[1:]), self._fill, self.dtype)
         self._records.read(self._field, rows, out)
         return out[(slice(None), *region[1:])]

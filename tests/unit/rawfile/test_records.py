@@ -299,7 +299,9 @@ def test_a_conversion_is_verified_and_named(
     path = tmp_path / "raw.ad2cp"
     path.write_bytes(three_kinds_of_ping(beginning((real_data / AD2CP).read_bytes())))
     theirs = by_echopype(path)
-    done = converted(path, tmp_path, "AD2CP", output_type=output_type, verify=verify)
+    done = converted(
+        path, tmp_path, "AD2CP", output_type=output_type, verify=verify, corrections=False
+    )
     assert done.manifest["engine"]["name"] == "streamed"
     assert done.manifest["contents"]["pings"] == {f"Sonar/Beam_group{n}": 40 for n in (1, 2, 3)}
     with tree_of(done) as tree:
@@ -314,8 +316,8 @@ def test_echopype_opens_the_whole_file_if_values_differ_from_its_own(
     path.write_bytes(beginning((real_data / AD2CP).read_bytes()))
     read = Layout.read
 
-    def other_values(layout: Layout, name: str, *where: Any) -> Any:
-        values = read(layout, name, *where)
+    def other_values(layout: Layout, name: str, *where: Any, **options: Any) -> Any:
+        values = read(layout, name, *where, **options)
         return values if values is None or name != "velocity_data_average" else values + 1
 
     monkeypatch.setattr(Layout, "read", other_values)

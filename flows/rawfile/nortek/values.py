@@ -1,0 +1,100 @@
+"""Values of an AD2CP's records as the file has them, where echopype has others.
+
+Units as in Nortek's Integrator's Guide (Signature, "Data formats"): the temperature of the
+pressure sensor is n / 5 - 4 degrees Celsius, that of the magnetometer n / 1000. echopype
+multiplies by 5 and 1000 in the integers of the file, which overflow. Blanking is in cm if a
+status bit says so, except for the echosounder's, which is always in mm: recorded files agree
+with their own configuration.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from flows.rawfile.corrections import Correction
+from flows.rawfile.nortek.records import RecordRows
+
+Groups = dict[str, xr.Dataset]
+_VENDOR = "Vendor_specific"
+_TEMPERATURES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "temperature_of_pressure_sensor": lambda n: n / 5 - 4,
+    "magnetometer_temperature": lambda n: n / 1000,
+}
+_OWN = "pings have the settings of their own record, not those of another record, or 0 cells"
+_BLANKING = "blanking in cm is not taken for mm"
+_TEMPERATURE = "temperatures of the pressure sensor and the magnetometer do not overflow"
+KINDS = (_OWN, _BLANKING, _TEMPERATURE)
+
+
+def correct_records(groups: Mapping[str, xr.Dataset]) -> tuple[Groups, list[Correction]]:
+    """The groups of an AD2CP file that change, by path, and the corrections.
+
+    Args:
+        groups: echopype's groups by path, as `flows.rawfile.nortek.groups` attaches the file's
+            records to them; other formats have nothing to correct.
+    """
+    corrected: Groups = {}
+    counts: Counter[str] = Counter()
+    for path, group in groups.items():
+        changed = _temperatures(group, counts) if path == _VENDOR else {}
+        if path.startswith("Sonar/Beam_group"):
+            changed = _settings(group, counts)
+        if changed:
+            corrected[path] = group.assign(changed)
+    return corrected, [Correction(what, count) for what, count in counts.items() if count]
+
+
+def _temperatures(group: xr.Dataset, counts: Counter[str]) -> dict[str, xr.Variable]:
+    changed = {}
+    for name, convert in _TEMPERATURES.items():
+        rows = _rows(group, name)
+        if rows is not None:
+            values = convert(rows.numbers())
+            counts[_TEMPERATURE] += int(np.count_nonzero(~np.isnan(values)))
+            changed[name] = _with(group, name, values)
+    return changed
+
+
+def _settings(group: xr.Dataset, counts: Counter[str]) -> dict[str, xr.Variable]:
+    samples = next(
+        (found for name in ("velocity", "amplitude") if (found := _rows(group, name)) is not None),
+        None,
+    )
+    if samples is None:
+        return {}
+    changed = {}
+    wrong = 0
+    for name in map(str, group.data_vars):
+        rows = _rows(group, name)
+        if rows is not None and not np.array_equal(rows.rows, samples.rows):
+            wrong = rows.differing(samples.rows)
+            changed[name] = _with(group, name, rows.at(samples.rows))
+    if _rows(group, "velocity") is None:
+        # Of an echosounder: echopype has 0, from a field that its records do not have.
+        cells = samples.numbers("num_echosounder_cells")
+        before = changed.get("number_of_cells", group["number_of_cells"].variable)
+        wrong = max(wrong, int(np.count_nonzero(~np.isnan(cells))))
+        known = np.where(np.isnan(cells), before.values, cells).astype(before.dtype)
+        changed["number_of_cells"] = _with(group, "number_of_cells", known)
+    elif (is_cm := samples.numbers("bd_scaling") == 1).any():
+        blanking = samples.numbers("blanking")
+        counts[_BLANKING] += int(np.count_nonzero(is_cm))
+        in_metres = np.where(is_cm, blanking / 100, blanking / 1000)
+        changed["blanking"] = _with(group, "blanking", in_metres)
+    counts[_OWN] += wrong
+    return changed
+
+
+def _rows(group: xr.Dataset, name: str) -> RecordRows | None:
+    data = group[name].variable.data if name in group else None
+    return data if isinstance(data, RecordRows) else None
+
+
+def _with(group: xr.Dataset, name: str, data: Any) -> xr.Variable:  # noqa: ANN401 - an array of any kind
+    return xr.Variable(group[name].dims, data, group[name].attrs)
