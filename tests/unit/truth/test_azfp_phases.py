@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def with_field(content: bytes, at: int, field: bytes) -> bytes:
     return content[:at] + field + content[at + len(field) :]
 
 
-PHASES = {
+PHASES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "bins": (lambda each: with_fewer_bins(each, 100), r"number of bins \(100, 100, 100, 100\)"),
     "pulse": (lambda each: with_field(each, 84, b"\1\xf4"), r"pulse length \(500, 1000, 1000, 1000\)"),
     "channels": (lambda each: with_channels(each, [1, 3]), r"number of channels \(2,\)"),
