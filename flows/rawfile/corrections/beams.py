@@ -161,7 +161,8 @@ def add_motion_of_channels(
     count = 0
     for field, name in _MOTION.items():
         own = spread(cells, pings[field])
-        differing = int(np.count_nonzero((own != own[0]) & ~np.isnan(own)))
+        same = (own == own[0]) | (np.isnan(own) & np.isnan(own[0]))
+        differing = int(np.count_nonzero((cells >= 0) & ~same))
         if differing:
             long_name = f"Platform {field} at time of the ping"
             attrs = {"long_name": long_name, "units": "m" if field == "heave" else "arc_degree"}

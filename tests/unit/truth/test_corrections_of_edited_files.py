@@ -91,6 +91,24 @@ def test_raw0_that_differs_by_channel_is_kept_by_channel(real_data: Path, tmp_pa
     assert temperature.tolist() == [value for _, _, value in held]
 
 
+def test_motion_that_only_one_channel_lacks_is_kept_by_channel(
+    real_data: Path, tmp_path: Path
+) -> None:
+    content = (real_data / "ek60" / "D20070724-T042400.raw").read_bytes()
+    parts: list[bytes] = []
+    for item in items(content):
+        body = bytearray(item.body)
+        if item.type == b"RAW0" and struct.unpack_from("<h", body)[0] == 2 and len(parts) > 100:
+            struct.pack_into("<f", body, 36, float("nan"))
+        parts.append(datagram_bytes(item.type, bytes(body), item.ticks))
+    path = written(tmp_path / "motion.raw", parts)
+    echodata, _ = converted(path, tmp_path / "out")
+    own = [heave for _, _, heave in by_raw0(path.read_bytes(), 36)]
+    heaves = echodata["Sonar/Beam_group1"]["platform_vertical_offset"].values
+    assert 0 < np.isnan(own).sum() < len(own)
+    assert np.isnan(heaves).sum() == np.isnan(own).sum()
+
+
 def test_a_water_level_of_the_user_stays(fleet_files: Path, tmp_path: Path) -> None:
     for name in ("ek60_depth_changes_midfile", "ek80_two_environments"):
         path = fleet_files / "simrad" / f"{name}.raw"
