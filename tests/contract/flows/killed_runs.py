@@ -103,12 +103,6 @@ STOPS: dict[str, Stop] = {
     "SIGTERM before it reads back": Stop(_request("GET", "ping_time/c/0"), by=_TERM),
     "SIGTERM before the manifest": Stop(_MANIFEST_COMES, by=_TERM),
     "SIGTERM before the claim is given back": Stop(_CLAIM_GOES, by=_TERM),
-    "file, before the old manifest goes": Stop(_MANIFEST_GOES, suffix=".nc"),
-    "file, before it is put": Stop(_request("PUT", "out.nc"), suffix=".nc"),
-    "file, before it is read back": Stop(_request("GET", "out.nc"), suffix=".nc"),
-    "file, before the manifest": Stop(_MANIFEST_COMES, suffix=".nc"),
-    "file, SIGTERM before it is put": Stop(_request("PUT", "out.nc"), suffix=".nc", by=_TERM),
-    "file, SIGTERM before the manifest": Stop(_MANIFEST_COMES, suffix=".nc", by=_TERM),
     "at the metadata of an array": Stop(_request("PUT", "/zarr.json", "/backscatter_r")),
     "first, at the metadata of an array": Stop(
         _request("PUT", "/zarr.json", "/backscatter_r"), first=True
@@ -117,6 +111,12 @@ STOPS: dict[str, Stop] = {
     "first, SIGTERM before it has the claim": Stop(
         _request("PUT", ".claim.json"), by=_TERM, first=True
     ),
+    "file, before the old manifest goes": Stop(_MANIFEST_GOES, suffix=".nc"),
+    "file, before it is put": Stop(_request("PUT", "out.nc"), suffix=".nc"),
+    "file, before it is read back": Stop(_request("GET", "out.nc"), suffix=".nc"),
+    "file, before the manifest": Stop(_MANIFEST_COMES, suffix=".nc"),
+    "file, SIGTERM before it is put": Stop(_request("PUT", "out.nc"), suffix=".nc", by=_TERM),
+    "file, SIGTERM before the manifest": Stop(_MANIFEST_COMES, suffix=".nc", by=_TERM),
     "disk, amid the writing": Stop(lambda m, _, n: m == "os.mkdir" and n == 3, "disk"),
     "disk, at the swap": Stop(_rename(0), "disk"),
     "disk, amid the swap": Stop(_rename(1), "disk"),
