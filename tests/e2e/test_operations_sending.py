@@ -33,8 +33,8 @@ pytestmark = [pytest.mark.trial, pytest.mark.xdist_group("sending")]
 COMMAND = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from operations.replay import dead_letter_queue
-dead_letter_queue._HIDDEN_SECONDS = 4
+from operations.replay import dead_letters
+dead_letters._HIDDEN_SECONDS = 4
 from echodrop.command_line import app
 app()
 """
