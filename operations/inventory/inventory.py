@@ -33,7 +33,6 @@ _PRODUCT = re.compile(
 )
 
 _LOADED_AT_ONCE = 1000
-_OF_OUTPUT = "objects, bytes, manifest, failure, output.modified, products, published, made"
 
 _SCHEMA = """
 CREATE TABLE source (
@@ -141,7 +140,8 @@ class Inventory:
         """Yield each upload with its output, in the order in which they were added."""
         with closing(self._database.cursor()) as cursor:
             cursor.execute(
-                f"SELECT bucket, key, size, etag, source.modified, source.output, {_OF_OUTPUT}"  # noqa: S608 - a constant
+                "SELECT bucket, key, size, etag, source.modified, source.output, objects, bytes,"
+                " manifest, failure, output.modified, products, published, made"
                 " FROM source LEFT JOIN output ON output.output = source.output"
                 " ORDER BY source.rowid"
             )
@@ -153,7 +153,8 @@ class Inventory:
         """Yield each output that no upload maps to, by key; uploads may be added meanwhile."""
         last = ""
         while rows := self._database.execute(
-            f"SELECT output, {_OF_OUTPUT} FROM output WHERE output > ? AND NOT EXISTS"  # noqa: S608 - a constant
+            "SELECT output, objects, bytes, manifest, failure, modified, products, published, made"
+            " FROM output WHERE output > ? AND NOT EXISTS"
             " (SELECT 1 FROM source WHERE source.output = output.output)"
             " ORDER BY output LIMIT ?",
             (last, _LOADED_AT_ONCE),
