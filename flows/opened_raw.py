@@ -20,7 +20,7 @@ from flows.publishing.publication import Skipped
 from flows.publishing.publish_decision import Content, PublishedManifest, decide
 from flows.publishing.recording.parsed_facts import recording_facts
 from flows.publishing.recording.quality import walk_facts
-from flows.rawfile.azfp.missing import corrected_times, missing_of_azfp
+from flows.rawfile.azfp.missing import azfp_corrections, missing_of_azfp
 from flows.rawfile.echopype_reader import open_raw_file
 from flows.rawfile.engine import open_file
 from flows.rawfile.parsed_pings import compare_pings
@@ -195,7 +195,7 @@ def _parse(
         *not_kept,
     ]
     missing = "; ".join(lacking) or None
-    corrections += [*moved, *corrected_times(echodata, summary)]
+    corrections += [*moved, *azfp_corrections(echodata, summary)]
     notes = {
         "conversion_missing": missing,
         "conversion_corrections": "; ".join(map(str, corrections)),

@@ -42,7 +42,7 @@ def test_convert_prints_the_path_alone_and_leaves_a_verified_store(
 
 def test_corrections_can_be_switched_off(fleet_files: Path, tmp_path: Path) -> None:
     raw = str(fleet_files / "simrad" / "ek80_tag.raw")
-    for option, count in (("--corrections", 1), ("--no-corrections", 0)):
+    for option, count in (("--corrections", 2), ("--no-corrections", 0)):
         output = tmp_path / f"{count}.zarr"
         done = runner.invoke(app, ["convert", raw, str(output), option])
         assert done.exit_code == 0, done.output

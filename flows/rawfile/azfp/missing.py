@@ -1,4 +1,4 @@
-"""What an AZFP's output lacks, and what of its times and positions differs from echopype."""
+"""What an AZFP's output lacks, and what of its values differs from echopype."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def _of_settings(xml: FetchedFile, data: Path) -> list[str]:
     return sentences
 
 
-def corrected_times(echodata: Any, summary: FileSummary) -> list[Correction]:  # noqa: ANN401 - echopype ships no types
-    """The corrections of times and positions of an AZFP's pings; none for other models."""
+def azfp_corrections(echodata: Any, summary: FileSummary) -> list[Correction]:  # noqa: ANN401 - echopype ships no types
+    """The corrections of an AZFP's values; none for other models."""
     if SONAR_MODELS[summary.sonar_model].format not in {AZFP, AZFP6}:
         return []
     times = echodata["Sonar/Beam_group1"]["ping_time"].values
@@ -95,5 +95,12 @@ def corrected_times(echodata: Any, summary: FileSummary) -> list[Correction]:  #
     latitude = echodata["Platform"]["latitude"].values
     lacking = int(np.count_nonzero(np.isnan(latitude))) if latitude.size > 1 else 0
     no_fix = "positions of pings without a fix are NaN, not 0 N 0 E"
-    found = [Correction(what, count), Correction(no_fix, lacking)]
+    vendor = echodata["Vendor_specific"]
+    rates = "digitization rates are in Hz, not kHz"
+    found = [
+        Correction(what, count),
+        Correction(no_fix, lacking),
+        Correction(rates, vendor["digitization_rate"].size),
+        Correction("the CPU of the settings is kept", int(vendor["cpu"].ndim == 0)),
+    ]
     return [correction for correction in found if correction.count]

@@ -5,7 +5,7 @@ echopype 0.11.1: a file may have a single ping, or fewer channels than the instr
 transmit pulse whose Sv offset is not in its table gets NaN (the table has some
 frequencies and lengths, and no formula); the settings XML may be spelled in any way, and
 have the coefficients of one tilt only; times have the hundredths of a second; a ping
-may have no position.
+may have no position; digitization rates are in Hz, and the settings' `CPU` is kept.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class _WithoutLimits:
         super().parse_raw()  # type: ignore[misc]  # of the parser
         # The instrument's number of channels, for the output.
         self.parameters["num_freq"] = self.settings.parameters["num_freq"]
+        # echopype's name of it is CPU, and it looks for cpu.
+        self.parameters["cpu"] = self.settings.parameters.get("CPU", [])
 
     def choose_channels(self, boards: Sequence[float], frequencies: Sequence[float]) -> None:
         """Keep the settings of the channels that the data have.
@@ -201,8 +203,8 @@ class Azfp6Parser(_WithoutLimits, ParseAZFP6):  # type: ignore[misc]  # echopype
         return list(times)
 
 
-class _EitherTilt:
-    """A method of both set groupers."""
+class _OwnGroups:
+    """Methods of both set groupers."""
 
     parser_obj: Any
 
@@ -221,12 +223,20 @@ class _EitherTilt:
         platform[name] = platform[name].copy(data=data[name])
         return platform
 
+    def set_vendor(self) -> Any:  # noqa: ANN401 - a dataset
+        """The Vendor_specific group with digitization rates in Hz, as the settings have them; echopype says kHz."""
+        vendor = super().set_vendor()  # type: ignore[misc]  # of the set grouper
+        for name in ("digitization_rate", "XML_digitization_rate"):
+            attrs = vendor[name].attrs
+            attrs.update(long_name=attrs["long_name"].replace(" in kHz", ""), units="Hz")
+        return vendor
 
-class AzfpGroups(_EitherTilt, SetGroupsAZFP):  # type: ignore[misc]  # echopype ships no types
+
+class AzfpGroups(_OwnGroups, SetGroupsAZFP):  # type: ignore[misc]  # echopype ships no types
     """The groups of an AZFP file."""
 
 
-class Azfp6Groups(_EitherTilt, SetGroupsAZFP6):  # type: ignore[misc]  # echopype ships no types
+class Azfp6Groups(_OwnGroups, SetGroupsAZFP6):  # type: ignore[misc]  # echopype ships no types
     """The groups of an AZFP6 file."""
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from flows.rawfile.corrections import beams
 from flows.rawfile.corrections.correction import Correction, Groups, Int64s, spread
+from flows.rawfile.corrections.directions import correct_directions, correct_units
 from flows.rawfile.corrections.environments import (
     correct_environment,
     correct_platform,
@@ -50,6 +51,7 @@ def correct(groups: Groups, facts: SimradFacts, keep: Collection[str] = ()) -> C
         state.take("Platform", correct_motion(state.get("Platform"), facts))
         state.environments()
         state.pulses()
+    state.labels()
     annotated = add_annotations(state.get("Platform"), facts.tag_times, facts.tags)
     state.take("Platform", annotated)
     return state.done
@@ -148,6 +150,19 @@ class _State:
                 f"the Environment of {count} pings, which have the time of a ping with another one"
             )
         self.take("Platform", correct_platform(self.get("Platform"), facts, self.keep))
+
+    def labels(self) -> None:
+        """Directions of an EK80's beams, and units."""
+        directions = units = 0
+        for path in beam_groups(self.groups):
+            group, count = correct_units(self.get(path))
+            units += count
+            if not self.facts.is_ek60:
+                group, count = correct_directions(group)
+                directions += count
+            self.done.groups[path] = group
+        self.note("directions of beams are unit vectors, not angles in degrees", directions)
+        self.note("units are dB for equivalent beam angles, and V for complex samples", units)
 
     def names(self) -> None:
         """EK60: names of survey and transect."""

@@ -72,6 +72,10 @@ class Records:
             for row in (0, *self.chosen.tolist()):
                 file.write(self._record(row))
 
+    def configuration(self) -> str:
+        """The text of the first record."""
+        return self._record(0).decode("latin-1")
+
     @functools.cached_property
     def layouts(self) -> Sequence[Layout]:
         """The layouts, by their number in the index."""
@@ -151,6 +155,10 @@ class RecordRows(LazyArray):
         out = np.full(self.rows.size, np.nan)
         self._records.read(field or self._field, self.rows, out, as_written=True)
         return out
+
+    def configuration(self) -> str:
+        """The file's configuration as text."""
+        return self._records.configuration()
 
     def lacking(self) -> int:
         """How many rows lack values: their records have fewer beams or cells, or not the field."""

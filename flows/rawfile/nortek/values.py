@@ -4,11 +4,13 @@ Units as in Nortek's Integrator's Guide (Signature, "Data formats"): the tempera
 pressure sensor is n / 5 - 4 degrees Celsius, that of the magnetometer n / 1000. echopype
 multiplies by 5 and 1000 in the integers of the file, which overflow. Blanking is in cm if a
 status bit says so, except for the echosounder's, which is always in mm: recorded files agree
-with their own configuration.
+with their own configuration. So do they in the echosounder's frequency, which is in 0.1 kHz:
+echopype calls it Hz. Amplitudes are in dB, as the counts have been converted.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,7 +31,13 @@ _TEMPERATURES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]
 _OWN = "pings have the settings of their own record, not those of another record, or 0 cells"
 _BLANKING = "blanking in cm is not taken for mm"
 _TEMPERATURE = "temperatures of the pressure sensor and the magnetometer do not overflow"
-KINDS = (_OWN, _BLANKING, _TEMPERATURE)
+_FREQUENCY = "frequencies of the echosounder are in Hz, not in 0.1 kHz"
+_COMPRESSED = "pulses are compressed as the configuration says, not always one of three"
+_UNITS = "amplitudes are in dB, not in dB/count"
+_ABSENT = "numbers that records do not have, as of an altimeter or AHRS, are NaN, not 0"
+KINDS = (_OWN, _BLANKING, _TEMPERATURE, _FREQUENCY, _COMPRESSED, _UNITS, _ABSENT)
+_SAMPLES = ("velocity", "amplitude")
+_ECHOGRAMS = (1, 2, 3)
 
 
 def correct_records(groups: Mapping[str, xr.Dataset]) -> tuple[Groups, list[Correction]]:
@@ -45,6 +53,8 @@ def correct_records(groups: Mapping[str, xr.Dataset]) -> tuple[Groups, list[Corr
         changed = _temperatures(group, counts) if path == _VENDOR else {}
         if path.startswith("Sonar/Beam_group"):
             changed = _settings(group, counts)
+        own = group.assign(changed)
+        changed |= _absent(own, counts)
         if changed:
             corrected[path] = group.assign(changed)
     return corrected, [Correction(what, count) for what, count in counts.items() if count]
@@ -63,7 +73,7 @@ def _temperatures(group: xr.Dataset, counts: Counter[str]) -> dict[str, xr.Varia
 
 def _settings(group: xr.Dataset, counts: Counter[str]) -> dict[str, xr.Variable]:
     samples = next(
-        (found for name in ("velocity", "amplitude") if (found := _rows(group, name)) is not None),
+        (found for name in _SAMPLES if (found := _rows(group, name)) is not None),
         None,
     )
     if samples is None:
@@ -75,20 +85,59 @@ def _settings(group: xr.Dataset, counts: Counter[str]) -> dict[str, xr.Variable]
         if rows is not None and not np.array_equal(rows.rows, samples.rows):
             wrong = rows.differing(samples.rows)
             changed[name] = _with(group, name, rows.at(samples.rows))
-    if _rows(group, "velocity") is None:
-        # Of an echosounder: echopype has 0, from a field that its records do not have.
-        cells = samples.numbers("num_echosounder_cells")
+    cells = samples.numbers("num_echosounder_cells")
+    is_echosounder = ~np.isnan(cells)
+    if is_echosounder.any():
+        # echopype has 0, from a field that these records do not have.
         before = changed.get("number_of_cells", group["number_of_cells"].variable)
-        wrong = max(wrong, int(np.count_nonzero(~np.isnan(cells))))
-        known = np.where(np.isnan(cells), before.values, cells).astype(before.dtype)
+        wrong = max(wrong, int(np.count_nonzero(is_echosounder)))
+        known = np.where(is_echosounder, cells, before.values).astype(before.dtype)
         changed["number_of_cells"] = _with(group, "number_of_cells", known)
-    elif (is_cm := samples.numbers("bd_scaling") == 1).any():
+    if "echosounder_frequency" in group and group["echosounder_frequency"].ndim:
+        frequencies = samples.numbers("echosounder_frequency") * 100
+        counts[_FREQUENCY] += int(np.count_nonzero(~np.isnan(frequencies)))
+        changed["echosounder_frequency"] = _with(group, "echosounder_frequency", frequencies)
+    is_cm = ~is_echosounder & (samples.numbers("bd_scaling") == 1)
+    if is_cm.any():
         blanking = samples.numbers("blanking")
         counts[_BLANKING] += int(np.count_nonzero(is_cm))
         in_metres = np.where(is_cm, blanking / 100, blanking / 1000)
         changed["blanking"] = _with(group, "blanking", in_metres)
+    if (amplitude := _rows(group, "amplitude")) is not None:
+        counts[_UNITS] += len(amplitude.rows)
+        changed["amplitude"] = _with(group, "amplitude", amplitude)
+        changed["amplitude"].attrs["units"] = "dB"
+    if "pulse_compressed" in group:
+        compressed = _pulse_compressed(samples.configuration())
+        theirs = group["pulse_compressed"].values
+        if not np.array_equal(compressed, theirs, equal_nan=True):
+            counts[_COMPRESSED] += int(np.count_nonzero(compressed != theirs))
+            changed["pulse_compressed"] = _with(group, "pulse_compressed", compressed)
     counts[_OWN] += wrong
     return changed
+
+
+def _absent(group: xr.Dataset, counts: Counter[str]) -> dict[str, xr.Variable]:
+    """Floats with NaN where a record does not have them, but for velocities and amplitudes."""
+    changed = {}
+    for name in map(str, group.data_vars):
+        rows = None if name in _SAMPLES else _rows(group, name)
+        if rows is not None and rows.dtype.kind == "f" and (lacking := rows.lacking()):
+            counts[_ABSENT] += lacking
+            changed[name] = _with(group, name, rows.at(rows.rows))
+            changed[name].data.lack_as_nan()
+    return changed
+
+
+def _pulse_compressed(configuration: str) -> NDArray[np.float64]:
+    """For each echogram 1 or 0, NaN if the configuration does not say it.
+
+    echopype has 1 for the first echogram that is compressed alone, and for the third if none is.
+    """
+    written = dict(re.findall(r"\bPULSECOMP([123])=(\d+)", configuration))
+    return np.array(
+        [float(int(written[str(n)]) > 0) if str(n) in written else np.nan for n in _ECHOGRAMS]
+    )
 
 
 def _rows(group: xr.Dataset, name: str) -> RecordRows | None:

@@ -26,6 +26,9 @@ from tests.unit.truth.test_corrections import (
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+# Of a complex Beam group: the equivalent beam angle, and both parts of the samples.
+UNITS = 3
+
 
 def written(path: Path, parts: list[bytes]) -> Path:
     path.write_bytes(b"".join(parts))
@@ -51,7 +54,7 @@ def test_mru1_beside_mru0_is_kept_beside_it(real_data: Path, tmp_path: Path) -> 
         # MRU0's values stay what they were.
         assert platform[name].sizes == {"time2": len(held)}
         assert not (platform[name].values == [motion[column] for motion in held]).all()
-    assert [each["count"] for each in manifest["corrections"]] == [4 * len(held)]
+    assert [each["count"] for each in manifest["corrections"]] == [4 * len(held), UNITS]
 
 
 def test_raw0_that_differs_by_channel_is_kept_by_channel(real_data: Path, tmp_path: Path) -> None:
@@ -180,7 +183,7 @@ def test_only_the_drop_keel_changes(real_data: Path, tmp_path: Path) -> None:
     assert echodata["Environment"].sizes["time1"] == 1
     offset = echodata["Platform"]["drop_keel_offset"]
     assert offset.values.tolist() == [0, 0, 0, 3, 3, 3]
-    assert [each["count"] for each in manifest["corrections"]] == [6]
+    assert [each["count"] for each in manifest["corrections"]] == [6, UNITS]
 
 
 SPELLINGS: dict[str, Callable[[bytes], bytes]] = {

@@ -56,6 +56,8 @@ BURST_ALTIMETER, AVERAGE_ALTIMETER = 0x1A, 0x1F
 
 converted = partial(conversions.converted, verify="full")
 
+AZFP6_FILE = "azfp6/20090314_01A.azfp"
+
 
 class Record(NamedTuple):
     id: int
@@ -549,15 +551,17 @@ def test_a_whole_azfp_file_is_converted(
 def test_files_that_echopype_reads_come_out_as_from_echopype(
     name: str, model: str, xml: str | None, real_data: Path
 ) -> None:
-    """What the parsers' subclasses do for other files changes only fractions of seconds for these."""
+    """What the parsers' subclasses do for other files changes only these and fractions of seconds."""
+    own = ("digitization_rate", "XML_digitization_rate", "cpu")
     raw, settings_ = real_data / name, real_data / xml if xml else None
     arguments = {"sonar_model": model, "xml_path": str(settings_) if settings_ else None}
     expected = import_echopype().open_raw(str(raw), **arguments)
     fetched: Any = SimpleNamespace(path=settings_, location=SimpleNamespace(uri="x"))
     found, _ = open_raw_file(raw, model, fetched if settings_ else None, {}, str(raw))
     for path in ("Environment", "Platform", "Sonar", "Sonar/Beam_group1", "Vendor_specific"):
-        assert in_seconds(found[path]).identical(in_seconds(expected[path])), path
-        for variable in expected[path].variables:
+        ours, theirs = (each[path].drop_vars(own, errors="ignore") for each in (found, expected))
+        assert in_seconds(ours).identical(in_seconds(theirs)), path
+        for variable in theirs.variables:
             assert found[path][variable].dtype == expected[path][variable].dtype, variable
 
 
@@ -588,7 +592,33 @@ def test_pings_of_an_azfp_have_the_hundredths_of_their_times(
         for path, name in (("Sonar/Beam_group1", "ping_time"), ("Environment", "time1")):
             assert tree[path][name].values.tolist() == np.array(expected).tolist()
     what = "times of pings have their hundredths of a second"
-    assert done.manifest["corrections"] == [{"what": what, "count": 8}]
+    assert done.manifest["corrections"] == [
+        {"what": what, "count": 8},
+        {"what": "digitization rates are in Hz, not kHz", "count": 4},
+        {"what": "the CPU of the settings is kept", "count": 1},
+    ]
+
+
+@pytest.mark.parametrize("corrections", [True, False])
+@pytest.mark.parametrize(("file", "model"), [(AZFP, "AZFP"), (AZFP6_FILE, "AZFP6")])
+def test_digitization_rates_are_in_hertz_and_the_cpu_is_kept(
+    *, file: str, model: str, corrections: bool, real_data: Path, tmp_path: Path
+) -> None:
+    xml = None if model == "AZFP6" else real_data / AZFP_XML
+    settings = (xml or real_data / file).read_bytes()
+    options = {"xml_path": str(xml)} if xml else {}
+    done = converted(real_data / file, tmp_path, model, corrections=corrections, **options)
+    rates = [int(rate) for rate in re.findall(rb'<DigRate units="hz">(\d+)<', settings)]
+    with tree_of(done) as tree:
+        vendor = tree["Vendor_specific"]
+        for name in ("digitization_rate", "XML_digitization_rate"):
+            assert vendor[name].values.ravel().tolist() == rates
+            assert vendor[name].attrs["units"] == "Hz"
+            assert "kHz" not in vendor[name].attrs["long_name"]
+        assert vendor["cpu"].item() == int(re.search(rb"<CPU>(\d+)<", settings)[1])  # type: ignore[index]
+    named = [each["what"] for each in done.manifest["corrections"]]
+    assert "digitization rates are in Hz, not kHz" in named
+    assert "the CPU of the settings is kept" in named
 
 
 def test_pings_and_positions_of_an_azfp6_have_the_hundredths_of_their_times(
@@ -683,9 +713,6 @@ def test_azfp6_files_of_one_ping_or_an_unknown_pulse_are_converted(
             assert values == [9000 + number for number in range(pings)]
         words = "125 kHz and a pulse of 801 microseconds" if name == "pulse" else ""
         assert words in (done.manifest["missing"] or "")
-
-
-AZFP6_FILE = "azfp6/20090314_01A.azfp"
 
 
 def azfp6_pings(content: bytes) -> Iterator[bytes]:
