@@ -35,7 +35,7 @@ AZFP_XML = "azfp/15100804.XML"
 # The expected outcome, and the cause in its message.
 BROKEN = {
     "azfp/15100520-Test-Corrupt.01A": ("BadFile", "2015-13-05"),
-    "azfp/15100520-Test-Var_Chans.01A": ("UnsupportedDatagram", "number of bins changes"),
+    "azfp/15100520-Test-Var_Chans.01A": ("UnsupportedDatagram", "number of bins (837"),
 }
 SAMPLES = ["samples/sample.raw", "samples/leg 2/50% + ÅÆ#1?.raw"]
 
