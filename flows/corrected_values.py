@@ -49,7 +49,7 @@ def correct_values(
 
 def _correct_records(echodata: EchoData, *, wanted: bool) -> tuple[list[Correction], list[str]]:
     """The same for the records of an AD2CP; nothing for other models."""
-    if not _of_beams(echodata, object, "velocity", "amplitude"):
+    if not _of_beams(echodata, object, "velocity", "amplitude", "num_complex_samples"):
         return [], []
     # They import echopype's modules.
     from flows.rawfile.nortek.records import RecordRows  # noqa: PLC0415
@@ -66,7 +66,7 @@ def _correct_records(echodata: EchoData, *, wanted: bool) -> tuple[list[Correcti
         for rows in of_records:
             rows.lack_as_nan()
     missing = other_beams(echodata)
-    if not of_records:
+    if not _of_beams(echodata, RecordRows, "velocity", "amplitude", "num_complex_samples"):
         missing.append(f"not corrected, as echopype has read all: {', '.join(KINDS)}")
     return found, missing
 

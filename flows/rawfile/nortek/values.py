@@ -20,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from flows.rawfile.corrections import Correction
+from flows.rawfile.nortek.groups import PING_TIME
 from flows.rawfile.nortek.records import RecordRows
 
 Groups = dict[str, xr.Dataset]
@@ -37,6 +38,8 @@ _UNITS = "amplitudes are in dB, not in dB/count"
 _ABSENT = "numbers that records do not have, as of an altimeter or AHRS, are NaN, not 0"
 KINDS = (_OWN, _BLANKING, _TEMPERATURE, _FREQUENCY, _COMPRESSED, _UNITS, _ABSENT)
 _SAMPLES = ("velocity", "amplitude")
+# Samples of a raw echosounder.
+_RAW = "backscatter_r"
 _ECHOGRAMS = (1, 2, 3)
 
 
@@ -71,20 +74,31 @@ def _temperatures(group: xr.Dataset, counts: Counter[str]) -> dict[str, xr.Varia
     return changed
 
 
-def _settings(group: xr.Dataset, counts: Counter[str]) -> dict[str, xr.Variable]:
-    samples = next(
-        (found for name in _SAMPLES if (found := _rows(group, name)) is not None),
-        None,
-    )
-    if samples is None:
-        return {}
+def _of_own_record(group: xr.Dataset, samples: RecordRows) -> tuple[dict[str, xr.Variable], int]:
+    """Variables that echopype has from another record of the same time, and how many records differ."""
     changed = {}
     wrong = 0
     for name in map(str, group.data_vars):
         rows = _rows(group, name)
-        if rows is not None and not np.array_equal(rows.rows, samples.rows):
-            wrong = rows.differing(samples.rows)
-            changed[name] = _with(group, name, rows.at(samples.rows))
+        if rows is None or group[name].dims[0] != PING_TIME:
+            continue
+        own = rows.at(samples.rows)
+        # A raw echosounder's records have few settings; the others are those of its ping's echogram.
+        lacks = _RAW in group and own.lacking() == len(own.rows)
+        if not lacks and not np.array_equal(rows.rows, own.rows):
+            wrong = rows.differing(own.rows)
+            changed[name] = _with(group, name, own)
+    return changed, wrong
+
+
+def _settings(group: xr.Dataset, counts: Counter[str]) -> dict[str, xr.Variable]:
+    samples = next(
+        (found for name in (*_SAMPLES, _RAW) if (found := _rows(group, name)) is not None),
+        None,
+    )
+    if samples is None:
+        return {}
+    changed, wrong = _of_own_record(group, samples)
     cells = samples.numbers("num_echosounder_cells")
     is_echosounder = ~np.isnan(cells)
     if is_echosounder.any():
@@ -94,11 +108,12 @@ def _settings(group: xr.Dataset, counts: Counter[str]) -> dict[str, xr.Variable]
         known = np.where(is_echosounder, cells, before.values).astype(before.dtype)
         changed["number_of_cells"] = _with(group, "number_of_cells", known)
     if "echosounder_frequency" in group and group["echosounder_frequency"].ndim:
-        frequencies = samples.numbers("echosounder_frequency") * 100
+        variable = changed.get("echosounder_frequency", group["echosounder_frequency"].variable)
+        frequencies = variable.data.numbers() * 100
         counts[_FREQUENCY] += int(np.count_nonzero(~np.isnan(frequencies)))
         changed["echosounder_frequency"] = _with(group, "echosounder_frequency", frequencies)
     is_cm = ~is_echosounder & (samples.numbers("bd_scaling") == 1)
-    if is_cm.any():
+    if is_cm.any() and _RAW not in group:
         blanking = samples.numbers("blanking")
         counts[_BLANKING] += int(np.count_nonzero(is_cm))
         in_metres = np.where(is_cm, blanking / 100, blanking / 1000)

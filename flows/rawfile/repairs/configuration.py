@@ -57,6 +57,8 @@ class RepairedConfiguration:
     """What was repaired.
 
     `names`: name of a channel that echopype reads -> the channel's name, where they differ.
+    `frequencies`: those of calibrations in Hz, of which echopype reads the numbers; empty if it reads
+    them themselves.
     `impedances`: of each channel's transceiver, NaN where the file has none; empty if echopype reads
     them itself.
     """
@@ -64,6 +66,7 @@ class RepairedConfiguration:
     notes: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     impedances: dict[str, float] = field(default_factory=dict)
+    frequencies: list[float] = field(default_factory=list)
 
 
 def repair_configuration(root: ET.Element) -> RepairedConfiguration:
@@ -89,6 +92,7 @@ def repair_configuration(root: ET.Element) -> RepairedConfiguration:
             transducer = ET.SubElement(channel, "Transducer")
         notes += repair_attributes(transducer, _TRANSDUCER)
         notes += _repair_calibration(transducer)
+    _repair_frequencies([channel for _, channel in pairs], found)
     _repair_mountings(root, [channel for _, channel in pairs], notes)
     notes += _repair_pulse_tables([channel for _, channel in pairs])
     found.names = _rename([channel for _, channel in pairs])
@@ -127,17 +131,27 @@ def _repair_calibration(transducer: ET.Element) -> list[str]:
             transducer.remove(row)
             notes.append("a FrequencyPar of a Transducer has no Frequency: left out")
             continue
-        hertz = str(round(float(frequency)))
+        hertz = float(frequency)
         if hertz in seen:
             transducer.remove(row)
             notes.append("a FrequencyPar of a Transducer repeats a Frequency: left out")
             continue
         seen.add(hertz)
-        if hertz != row.get("Frequency"):
-            row.set("Frequency", hertz)
-            notes.append("a Frequency of FrequencyPar is rounded to whole hertz")
+        row.set("Frequency", frequency)
         notes += repair_attributes(row, _FREQUENCY)
     return notes
+
+
+def _repair_frequencies(channels: Iterable[ET.Element], found: RepairedConfiguration) -> None:
+    """Frequencies of calibrations, which echopype reads as integers: it gets their number if one is not whole."""
+    rows = [row for channel in channels for row in channel.iterfind("Transducer/FrequencyPar")]
+    written = [row.get("Frequency", "") for row in rows]
+    if all(as_integer(text) == text.strip() for text in written):
+        return
+    found.notes.append("Frequency of FrequencyPar is written as a float")
+    found.frequencies = sorted({float(text) for text in written})
+    for row, text in zip(rows, written, strict=True):
+        row.set("Frequency", str(found.frequencies.index(float(text))))
 
 
 def _repair_mountings(root: ET.Element, channels: list[ET.Element], notes: list[str]) -> None:

@@ -194,6 +194,7 @@ class Repairer:
             repaired = repair_configuration(root)
             self._configured = True
             self.restored.names, self.restored.impedances = repaired.names, repaired.impedances
+            self.restored.frequencies = repaired.frequencies
             unread = "echopype cannot read the name of channel"
             notes += repaired.notes + [f"{unread} {name}" for name in repaired.names.values()]
         elif root.tag == "Environment":

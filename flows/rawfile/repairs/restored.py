@@ -19,13 +19,14 @@ class Restored:
     """What the output has instead of what echopype reads from the repaired datagrams.
 
     `names`: name of a channel that echopype reads -> the channel's name. `configuration` is None, and
-    `impedances` by channel are empty, if echopype reads them unchanged. `sentences` are by the number
+    `impedances` by channel and `frequencies` by their number are empty, if echopype reads them unchanged. `sentences` are by the number
     of the NMEA datagram. `pings`: offset of a ping's datagram -> variable -> value.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     configuration: str | None = None
     impedances: dict[str, float] = field(default_factory=dict)
+    frequencies: list[float] = field(default_factory=list)
     sentences: dict[int, str] = field(default_factory=dict)
     pings: dict[int, dict[str, Any]] = field(default_factory=dict)
 
@@ -108,6 +109,10 @@ def _restore_vendor(echodata: Any, restored: Restored) -> None:  # noqa: ANN401 
         impedances = {restored.names.get(n, n): v for n, v in restored.impedances.items()}
         values = [impedances[str(name)] for name in vendor["channel"].values]
         changed["impedance_transceiver"] = xr.Variable(variable.dims, values, variable.attrs)
+    if restored.frequencies and "cal_frequency" in vendor:
+        variable = vendor["cal_frequency"].variable
+        hertz = [restored.frequencies[number] for number in variable.values.tolist()]
+        changed["cal_frequency"] = xr.Variable(variable.dims, hertz, variable.attrs)
     if changed:
         echodata["Vendor_specific"] = vendor.assign(changed)
 

@@ -1,4 +1,4 @@
-"""Directions of an EK80's beams, and units of Simrad files, are those of the file's values."""
+"""Directions of an EK80's beams, its calibrations, and units of Simrad files are those of the file's values."""
 
 from __future__ import annotations
 
@@ -95,3 +95,24 @@ def test_units_are_those_of_the_values(
     assert f"not corrected: {UNITS} ({count} values)" in plain.manifest["missing"]
     beam = echopype.open_converted(plain.output)["Sonar/Beam_group1"]
     assert beam["equivalent_beam_angle"].attrs["units"] == "sr"
+
+
+@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
+def test_calibrations_keep_frequencies_that_are_no_whole_hertz(
+    output_type: str, real_data: Path, tmp_path: Path
+) -> None:
+    """echopype reads them as integers. Two of them may be less than a hertz apart."""
+    content = (real_data / "ek80/2917763601822576513.raw").read_bytes()
+    # Of one length, as lengths of datagrams stay.
+    before, after = b'"34099" Gain="16.19"', b'"34000.5" Gain="16."'
+    assert content.count(before) == 1
+    content = content.replace(before, after)
+    raw = tmp_path / "D.raw"
+    raw.write_bytes(content)
+    done = converted(raw, tmp_path, "EK80", output_type=output_type)
+    vendor = echopype.open_converted(done.output)["Vendor_specific"]
+    assert vendor["cal_frequency"].values[:4].tolist() == [34000, 34000.5, 34198, 34297]
+    assert vendor["gain"].isel(cal_channel_id=0).values[:4].tolist() == [16.19, 16, 16.25, 16.38]
+    assert vendor["cal_frequency"].attrs["units"] == "Hz"
+    what = "Frequency of FrequencyPar is written as a float"
+    assert [each["count"] for each in done.manifest["repairs"] if each["what"] == what] == [1]

@@ -14,6 +14,7 @@ from flows.rawfile.nortek import records
 from flows.walk.record_index import STRING
 from tests.conversions import tree_of
 from tests.damaged_files import AD2CP
+from tests.unit.rawfile.test_records import raw_echosounder
 from tests.unit.truth.test_nortek_and_azfp import (
     AVERAGE,
     BOTTOM_TRACK,
@@ -222,3 +223,32 @@ def test_a_file_that_is_not_read_by_its_records_names_what_is_not_corrected(
     assert done.manifest["engine"]["name"] == "whole"
     for what in (TEMPERATURES, BLANKING, OWN, FREQUENCY, COMPRESSED, UNITS, ABSENT):
         assert what in done.manifest["missing"]
+
+
+@pytest.mark.parametrize("output_type", ["zarr", "netcdf"])
+def test_a_raw_echosounder_keeps_its_settings_beside_its_echogram(
+    output_type: str, fleet_files: Path, tmp_path: Path
+) -> None:
+    """Both records of a ping have one time; echopype has 0 for what the first does not have."""
+    made: list[bytes] = []
+    for each in [*records_of((fleet_files / "ad2cp/bottom_track_192.ad2cp").read_bytes())][:40]:
+        made.append(each.content)
+        if each.id == ECHOSOUNDER:
+            made += [raw_echosounder(each.content, id_, 30, len(made)) for id_ in (0x23, 0x24)]
+    raw = tmp_path / "D.ad2cp"
+    raw.write_bytes(b"".join(made))
+    done = converted(raw, tmp_path / "own", "AD2CP", output_type=output_type)
+    with tree_of(done) as tree:
+        group = tree["Sonar/Beam_group3"]
+        assert group.sizes["ping_time"] > 5
+        assert (group["freq_raw_sample_data"].values == 70_000).all()
+        assert (group["num_complex_samples"].values == 30).all()
+        assert (group["ind_start_samples"].values == 3).all()
+        # Those of the echogram of the same ping.
+        assert (group["echosounder_frequency"].values == 1e6).all()
+        np.testing.assert_allclose(group["cell_size"].values, 0.012)
+        np.testing.assert_allclose(group["blanking"].values, 0.1)
+    plain = converted(raw, tmp_path, "AD2CP", output_type=output_type, corrections=False)
+    assert f"not corrected: {OWN}" in plain.manifest["missing"]
+    with tree_of(plain) as tree:
+        assert (tree["Sonar/Beam_group3"]["freq_raw_sample_data"].values == 0).all()
