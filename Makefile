@@ -56,7 +56,7 @@ quick: .venv/ready ## check style and types, and run the tests that need no serv
 	$(BIN)/ruff format --check .
 	@# The types are checked beside the first tests.
 	@$(BIN)/mypy & types=$$!; \
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" --hypothesis-profile quick tests/unit tests/template $(TESTS); tests=$$?; wait $$types && exit $$tests
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not slow" --hypothesis-profile quick tests/unit tests/template $(TESTS); tests=$$?; wait $$types && exit $$tests
 
 check: .venv/ready ## check code style and types, the template, its policies, the image and the workflows
 	$(BIN)/ruff check .
