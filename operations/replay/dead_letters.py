@@ -116,7 +116,7 @@ class DeadLetterReplay:
                     for each in new.values():
                         yield Replayed(each, "would set aside" if each.replays else "would send")
                     continue
-                self.pace.take(len(letters))
+                self.pace.sent(len(letters))
                 yield from (self._set_aside(each) for each in letters if each.replays)
                 for lot in _lots(each for each in letters if not each.replays):
                     yield from self._send(lot)
@@ -127,6 +127,8 @@ class DeadLetterReplay:
         """Receive the messages, one list for each request, and hide them in the queue."""
         taken = 0
         while self.limit is None or taken < self.limit:
+            # Before, because what is received stays hidden for a limited time.
+            self.pace.wait()
             answer = self.sqs.receive_message(
                 QueueUrl=self.dlq_url,
                 MaxNumberOfMessages=min(BATCH, (self.limit or taken + BATCH) - taken),
@@ -147,19 +149,20 @@ class DeadLetterReplay:
             QueueUrl=self.queue_url,
             Entries=[
                 {
-                    "Id": letter.id,
+                    "Id": str(index),
                     "MessageBody": letter.body,
                     "MessageAttributes": {
                         REPLAYS: {"DataType": "Number", "StringValue": str(letter.replays + 1)}
                     },
                 }
-                for letter in letters
+                # One receive may return a message twice, so its id is not distinct.
+                for index, letter in enumerate(letters)
             ],
         )
-        kept = {entry["Id"]: entry.get("Message", "") for entry in answer.get("Failed", [])}
-        self._delete([each for each in letters if each.id not in kept])
-        for each in letters:
-            yield Replayed(each, "kept" if each.id in kept else "sent", kept.get(each.id, ""))
+        kept = {int(entry["Id"]): entry.get("Message", "") for entry in answer.get("Failed", [])}
+        self._delete([each for index, each in enumerate(letters) if index not in kept])
+        for index, each in enumerate(letters):
+            yield Replayed(each, "kept" if index in kept else "sent", kept.get(index, ""))
 
     def _set_aside(self, letter: DeadLetter) -> Replayed:
         times = f"failed again after it was sent {counted(letter.replays, 'time')}"
@@ -204,11 +207,14 @@ class DeadLetterReplay:
             return
         answer = self.sqs.delete_message_batch(
             QueueUrl=self.dlq_url,
-            Entries=[{"Id": each.id, "ReceiptHandle": each.receipt} for each in letters],
+            Entries=[
+                {"Id": str(index), "ReceiptHandle": each.receipt}
+                for index, each in enumerate(letters)
+            ],
         )
-        refused = {entry["Id"] for entry in answer.get("Failed", [])}
-        for letter in letters:
-            if letter.id not in refused:
+        refused = {int(entry["Id"]) for entry in answer.get("Failed", [])}
+        for index, letter in enumerate(letters):
+            if index not in refused:
                 self._held.pop(letter.receipt, None)
 
     def _release(self) -> None:

@@ -79,10 +79,16 @@ class Pace:
 
     def take(self, count: int = 1) -> None:
         """Wait until `count` more items may be sent."""
-        if not self.rate or not count:
-            return
-        now = self.clock()
-        if (wait := self._next - now) > 0:
+        if count:
+            self.wait()
+            self.sent(count)
+
+    def wait(self) -> None:
+        """Wait until more items may be sent."""
+        if self.rate and (wait := self._next - self.clock()) > 0:
             self.sleep(wait)
-            now = self._next
-        self._next = now + count / self.rate
+
+    def sent(self, count: int) -> None:
+        """Count items that are sent after `wait`."""
+        if self.rate:
+            self._next = max(self._next, self.clock()) + count / self.rate

@@ -2,8 +2,7 @@
 
 From names and bytes alone, so high rather than low: a `.raw` counts as the
 costliest of the sonars that write it. Seconds and objects are straight lines
-above what benchmarks/cost_table.py measures (docs/sizes-and-costs.md), prices
-are `prices`.
+above what benchmarks/cost_table.py measures (docs/sizes-and-costs.md).
 """
 
 from __future__ import annotations
@@ -14,6 +13,10 @@ from lambda_trigger.decisions.wording import counted
 from sonar_models import models_by_extension
 from task_sizes import STANDARD, TaskSize, size_for
 
+# List prices, to be looked up again before they are quoted: on demand, us-east-1, US dollars,
+# Linux; no discount, no free tier. AWS's pages "AWS Fargate pricing", "Amazon VPC pricing" (public
+# addresses), "Amazon S3 pricing", and those of Lambda, SQS, EventBridge, CloudWatch, KMS and
+# Secrets Manager.
 SECONDS_AN_HOUR = 3600
 GIB = 2**30
 

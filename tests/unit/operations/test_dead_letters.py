@@ -232,12 +232,20 @@ def test_a_preview_of_a_long_queue_lists_each_message_once(
 
 def test_limit_and_rate_are_kept(queues: Queues) -> None:
     queues.bury([body_of(str(number)) for number in range(25)])
-    slept: list[float] = []
-    pace = Pace(0.5, sleep=slept.append, clock=lambda: 0.0)
-    replay = queues.replay(limit=12, pace=pace)
+    calls: list[Any] = []
+
+    class Recording:
+        def __getattr__(self, name: str) -> Any:
+            if name in {"receive_message", "delete_message_batch"}:
+                calls.append(name)
+            return getattr(queues.sqs, name)
+
+    pace = Pace(0.5, sleep=calls.append, clock=lambda: 0.0)
+    replay = queues.replay(Recording(), limit=12, pace=pace)
     assert len(list(replay.run())) == 12
-    # The last two wait for the first ten.
-    assert slept == [20]
+    # The last two wait for the first ten, and are hidden only after that.
+    received = ["receive_message", "delete_message_batch"]
+    assert calls == [*received, 20, *received]
     assert replay.count() == 13
 
 

@@ -242,7 +242,15 @@ def test_beams_that_a_ping_does_not_have_are_nan(
             assert np.isnan(group[name].values[single, 1:]).all()
             assert not np.isnan(group[name].values[~single]).any()
     what = "velocities and amplitudes of beams and cells that pings do not have are NaN, not 0"
-    assert {"what": what, "count": 2 * 160} in done.manifest["corrections"]
+    assert {each["what"]: each["count"] for each in done.manifest["corrections"]} == {
+        "temperatures of the pressure sensor and the magnetometer do not overflow": 2 * 479,
+        "frequencies of the echosounder are in Hz, not in 0.1 kHz": 159,
+        "blanking in cm is not taken for mm": 2 * 160,
+        "amplitudes are in dB, not in dB/count": 479,
+        "pings have the settings of their own record, not those of another record, or 0 cells": 159,
+        "numbers that records do not have, as of an altimeter or AHRS, are NaN, not 0": 159,
+        what: 2 * 160,
+    }
     assert "the beams of 160 pings of Beam_group1" in done.manifest["missing"]
     plain = converted(raw, tmp_path, "AD2CP", output_type=output_type, corrections=False)
     assert f"not corrected: {what} (320 values)" in plain.manifest["missing"]
