@@ -58,8 +58,15 @@ class EncodedChunks(Generic[T]):
         self._result: list[T] = []
         self._error: BaseException | None = None
         self._seconds = 0.0
+        self._begun = threading.Event()
         self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
         self._thread.start()
+
+    def begun(self) -> None:
+        """Wait until there is an object; raises what the encoder raised before."""
+        self._begun.wait()
+        if self._error is not None:
+            raise self._error
 
     def __iter__(self) -> Iterator[EncodedObject]:
         """The objects as they are encoded; raises what the encoder raised."""
@@ -102,9 +109,11 @@ class EncodedChunks(Generic[T]):
             self._error = error
         finally:
             self._seconds = time.monotonic() - begun
+            self._begun.set()
             self._objects.put(None)
 
     def _take(self, item: EncodedObject) -> None:
+        self._begun.set()
         with self._room:
             self._room.wait_for(
                 lambda: (

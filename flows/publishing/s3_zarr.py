@@ -67,6 +67,8 @@ def put_zarr(
         try:
             with order.watch.stage("publish"):
                 if old or attempt.manifest_key in listed:
+                    # What cannot be encoded, as by wrong parameters, leaves the old output as it is.
+                    chunks.begun()
                     attempt.withdraw()
                 attempt.touched = set(old)
                 _hide(attempt, old)

@@ -44,6 +44,12 @@ def correct_environment(
         name: (("time1",), _column([e.environment.get(name) for e in chosen]), _attrs(group, name))
         for name in names
     }
+    # What no Environment of the file has, and calibration reads all the same.
+    variables |= {
+        str(name): (("time1",), np.repeat(variable.values, len(chosen)), variable.attrs)
+        for name, variable in group.data_vars.items()
+        if variable.dims == ("time1",) and name not in names
+    }
     depths = sorted({depth for e in chosen for depth in e.profile if not np.isnan(depth)})
     if depths:
         speeds = [[e.profile.get(depth, np.nan) for depth in depths] for e in chosen]

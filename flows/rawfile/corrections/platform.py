@@ -35,18 +35,18 @@ def add_annotations(
     """
     if not texts:
         return None
-    apart: list[np.datetime64] = []
+    apart: dict[np.datetime64, None] = {}
     for time in times:
         while time in apart:
             time += np.timedelta64(1, "ns")  # noqa: PLW2901 - the next free one
-        apart.append(time)
+        apart[time] = None
     text = xr.Variable(
         (_ANNOTATION_TIME,), np.array(texts), {"long_name": "Annotation text (TAG0)"}
     )
     attrs = {"axis": "T", "long_name": "Timestamps of annotations", "standard_name": "time"}
     group = platform.assign(annotation_text=text)
     group = group.assign_coords(
-        {_ANNOTATION_TIME: (_ANNOTATION_TIME, np.array(apart, "datetime64[ns]"), attrs)}
+        {_ANNOTATION_TIME: (_ANNOTATION_TIME, np.array(list(apart), "datetime64[ns]"), attrs)}
     )
     return group, Correction("annotations (TAG0) are in Platform", len(texts))
 

@@ -60,7 +60,6 @@ def repair_parameters(channel: ET.Element) -> RepairedParameters:
     if "PulseLength" in channel.attrib:
         # If one ping has it, echopype reads only this name, for all pings.
         channel.attrib.setdefault("PulseDuration", channel.attrib.pop("PulseLength"))
-        channel.attrib.pop("PulseLength", None)
     notes += repair_attributes(channel, _PARAMETERS)
     interval = as_float(channel.get("SampleInterval"))
     form, note = _pulse_form(channel)

@@ -137,3 +137,18 @@ def test_where_remains_are_every_chunk_is_written(buckets: Buckets) -> None:
     assert isinstance(done, Published)
     assert done.manifest["output"]["objects"] > new.manifest["output"]["objects"]
     assert len(stored(buckets)) == done.manifest["output"]["objects"]
+
+
+def test_an_overwrite_that_cannot_be_encoded_leaves_the_old_output(buckets: Buckets) -> None:
+    def published() -> dict[str, Any]:
+        # The claim stays, without a lease, because it has the codec family that was chosen.
+        keys = [key for key in buckets.output.list("out.zarr") if key != "out.zarr.claim.json"]
+        return {key: buckets.output.get(key) for key in keys}
+
+    assert isinstance(save(opened(buckets), quiet), Published)
+    before = published()
+    assert "out.zarr.manifest.json" in before
+    wrong = opened(buckets, overwrite=True, chunks={"ping_tiem": 10})
+    with pytest.raises(InvalidParameters, match="ping_tiem"):
+        save(wrong, quiet)
+    assert published() == before

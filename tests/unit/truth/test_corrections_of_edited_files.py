@@ -310,3 +310,16 @@ def test_an_environment_between_pings_of_one_time_is_named(real_data: Path, tmp_
     _, manifest = converted(written(tmp_path / "between.raw", parts), tmp_path / "out")
     sentence = "the Environment of 1 pings, which have the time of a ping with another one"
     assert manifest["missing"] == sentence
+
+
+def test_what_no_environment_has_stays_in_the_corrected_group(
+    fleet_files: Path, tmp_path: Path
+) -> None:
+    content = (fleet_files / "simrad" / "ek80_two_environments.raw").read_bytes()
+    path = tmp_path / "acidity.raw"
+    path.write_bytes(content.replace(b"Acidity", b"Xcidity"))
+    echodata, _ = converted(path, tmp_path / "out")
+    environment = echodata["Environment"]
+    assert environment.sizes["time1"] > 1
+    assert environment["acidity"].dims == ("time1",)
+    assert np.isnan(environment["acidity"].values).all()
