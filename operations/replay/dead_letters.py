@@ -205,17 +205,10 @@ class DeadLetterReplay:
         """Delete messages; one that SQS refuses to delete stays hidden."""
         if not letters:
             return
-        answer = self.sqs.delete_message_batch(
-            QueueUrl=self.dlq_url,
-            Entries=[
-                {"Id": str(index), "ReceiptHandle": each.receipt}
-                for index, each in enumerate(letters)
-            ],
-        )
-        refused = {int(entry["Id"]) for entry in answer.get("Failed", [])}
-        for index, letter in enumerate(letters):
-            if index not in refused:
-                self._held.pop(letter.receipt, None)
+        entries: Any = [{"Id": str(n), "ReceiptHandle": it.receipt} for n, it in enumerate(letters)]
+        answer = self.sqs.delete_message_batch(QueueUrl=self.dlq_url, Entries=entries)
+        for entry in answer.get("Successful", []):
+            self._held.pop(letters[int(entry["Id"])].receipt, None)
 
     def _release(self) -> None:
         """Make messages that were not deleted visible again at once."""
